@@ -1,0 +1,294 @@
+"""What was found out: measurements with their intervals, and the checks that judge them.
+
+Stored results keep unknown fields, so that a newer writer's file survives an older reader. A figure that was
+not measured is None, in Python and in JSON; NaN never appears in a document.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pytest_inferopt.domain.environment import Environment
+from pytest_inferopt.domain.request import OptimizationRequest
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Accuracy",
+    "Check",
+    "Conversion",
+    "Interval",
+    "Latency",
+    "Outcome",
+    "RunResult",
+    "Speedup",
+    "Step",
+    "VariantResult",
+    "is_red",
+]
+
+SCHEMA_VERSION = 1
+BYTES_PER_MB = 1_000_000
+
+CheckKind = Literal["accuracy", "budget", "regression", "conversion"]
+Outcome = Literal[
+    "passed",
+    "failed",
+    "not_measured",
+    "refused",
+    "advisory",
+    "regressed",
+    "improved",
+    "inconclusive",
+    "unchanged",
+    "new",
+    "missing",
+    "not_comparable",
+]
+RED: frozenset[Outcome] = frozenset({"failed", "regressed", "missing", "not_measured", "refused"})
+
+
+def is_red(outcome: Outcome, *, strict: bool = False) -> bool:
+    """Whether an outcome fails a test; `inconclusive` does so only under a strict gate."""
+    return outcome in RED or (strict and outcome == "inconclusive")
+
+
+class Record(BaseModel):
+    """A stored record: immutable, and it keeps fields that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", ser_json_inf_nan="null")
+
+
+class Interval(Record):
+    """A confidence interval and where it comes from; a limit that the sample cannot carry is None."""
+
+    low: float | None
+    high: float | None
+    level: float = 0.95
+    method: str = ""
+
+
+class Latency(Record):
+    """The latency of one arm at one batch size, in milliseconds per call.
+
+    Attributes:
+        batch_size: rows per call.
+        iterations: timed calls; `iterations_requested` is what was asked for.
+        warmup_iterations: untimed calls before them.
+        p50_ms: the 50th percentile (linear interpolation, Hyndman & Fan type 7); likewise p95 and p99.
+        intervals: distribution-free 95 % intervals from order statistics, keyed ``p50``, ``p95``, ``p99``.
+        throughput_rows_per_second: rows over the sum of the timed calls.
+        cold_call_ms: the very first call, which is in no percentile.
+        feed_ms: building the feed from rows, median; not part of a call.
+        advisory: the percentiles that this many iterations cannot carry.
+    """
+
+    batch_size: int
+    iterations: int
+    iterations_requested: int
+    warmup_iterations: int
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    p99_ms: float | None = None
+    intervals: dict[str, Interval] = Field(default_factory=dict)
+    throughput_rows_per_second: float | None = None
+    cold_call_ms: float | None = None
+    feed_ms: float | None = None
+    advisory: tuple[str, ...] = ()
+
+    def interval(self, percentile: float) -> Interval:
+        """The interval of a measured percentile: ``latency[1].interval(95)``."""
+        return self.intervals[f"p{percentile:g}"]
+
+
+class Speedup(Record):
+    """How many times faster than the original, at one batch size: the median over alternating blocks."""
+
+    batch_size: int
+    estimate: float | None
+    interval: Interval
+    blocks: int
+
+
+class Accuracy(Record):
+    """How right a variant is, beside the original on the same rows.
+
+    Attributes:
+        metric: its name; `direction` says whether more or less of it is better.
+        rows: how many rows it was computed on.
+        score: the variant's; `original` is the original's.
+        ratio: score / original where higher is better, original / score where lower is: 1 is equal, less is worse.
+        interval: the paired 95 % interval of the ratio.
+        rows_to_settle: rows that would decide an interval which straddles the threshold; None where it does not,
+            or where no number of rows would.
+        disagreements: rows where the two give different labels.
+        notes: what a reader must know to read the figure.
+    """
+
+    metric: str
+    direction: Literal["higher", "lower"]
+    rows: int
+    score: float | None
+    original: float | None
+    ratio: float | None
+    interval: Interval | None = None
+    rows_to_settle: int | None = None
+    disagreements: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Conversion(Record):
+    """How the outputs of a file compare with the original's on the validation rows.
+
+    Attributes:
+        opset: what was written in the default domain, `ml_opset` in ``ai.onnx.ml``, `ir_version` of the file.
+        batch_sizes_run: numbers of rows that were run to prove the dynamic batch axis.
+        rows: rows compared.
+        label_flips: rows whose label differs; None for models without labels.
+        max_difference: the largest absolute difference of probabilities, decision values or values.
+        compared: which of these was compared.
+        non_finite: rows with NaN or Inf where the original has none.
+    """
+
+    opset: int | None = None
+    ml_opset: int | None = None
+    ir_version: int | None = None
+    batch_sizes_run: tuple[int, ...] = ()
+    rows: int = 0
+    label_flips: int | None = None
+    max_difference: float | None = None
+    compared: str = ""
+    non_finite: int = 0
+
+
+class Step(Record):
+    """One step of a variant's way: what it did, what it cost, what it could not do."""
+
+    name: str
+    seconds: float
+    size_before_bytes: int
+    size_after_bytes: int
+    notes: tuple[str, ...] = ()
+
+
+class Check(Record):
+    """One judgement, with the evidence it rests on.
+
+    Attributes:
+        kind: what was judged.
+        variant: whose.
+        outcome: the verdict.
+        observed: the figure that decided; `limit` is what it was held against.
+        interval: the uncertainty of the figure.
+        reason: one sentence; `next_step` says what to do about it.
+    """
+
+    kind: CheckKind
+    variant: str
+    outcome: Outcome
+    observed: float | None = None
+    limit: float | None = None
+    interval: Interval | None = None
+    reason: str = ""
+    next_step: str = ""
+
+    @property
+    def is_red(self) -> bool:
+        """Whether it fails the test."""
+        return is_red(self.outcome)
+
+
+class VariantResult(Record):
+    """The original, a variant, or an arm that is timed only for context.
+
+    Attributes:
+        name: as the request calls it.
+        role: which of the three it is.
+        format: the format it ended in; None where it never came to be.
+        path: its file, `sha256` its content's digest.
+        call: what was timed.
+        steps: how it was made.
+        checks: what was judged of it.
+    """
+
+    name: str
+    role: Literal["original", "variant", "context"] = "variant"
+    format: str | None = None
+    path: str | None = None
+    sha256: str | None = None
+    size_bytes: int | None = None
+    call: str = ""
+    steps: tuple[Step, ...] = ()
+    conversion: Conversion | None = None
+    accuracy: Accuracy | None = None
+    latency: dict[int, Latency] = Field(default_factory=dict)
+    speedup: dict[int, Speedup] = Field(default_factory=dict)
+    checks: tuple[Check, ...] = ()
+
+    @property
+    def size_mb(self) -> float | None:
+        """The size of its file in MB (10⁶ bytes)."""
+        return None if self.size_bytes is None else self.size_bytes / BYTES_PER_MB
+
+    @property
+    def is_red(self) -> bool:
+        """Whether any of its checks fails the test."""
+        return any(check.is_red for check in self.checks)
+
+    @property
+    def worst(self) -> Check | None:
+        """The check that speaks for the variant: the first red one, else the first that is not plain passed."""
+        for check in self.checks:
+            if check.is_red:
+                return check
+        return next((check for check in self.checks if check.outcome != "passed"), None)
+
+
+class RunResult(Record):
+    """Everything that one request found out."""
+
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    request: OptimizationRequest
+    environment: Environment
+    original: VariantResult
+    variants: dict[str, VariantResult]
+    context: tuple[VariantResult, ...] = ()
+    best: str | None = None
+    notes: tuple[str, ...] = ()
+    seconds: dict[str, float] = Field(default_factory=dict)
+
+    @property
+    def optimized(self) -> VariantResult:
+        """The best variant: the fastest at p50 of the first batch size among those that pass.
+
+        Where none passes, the first one of the request, so that a failed run can still be looked at.
+        """
+        return self.variants[self.best or next(iter(self.variants))]
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """All checks, in the order of the variants."""
+        return tuple(check for variant in (self.original, *self.variants.values()) for check in variant.checks)
+
+    @property
+    def passed(self) -> bool:
+        """Whether no check is red."""
+        return not any(check.is_red for check in self.checks)
+
+    @property
+    def accuracy_ratio(self) -> float | None:
+        """The accuracy ratio of the best variant."""
+        return self.optimized.accuracy.ratio if self.optimized.accuracy else None
+
+    @property
+    def speedup(self) -> dict[int, float | None]:
+        """The speed-up of the best variant, by batch size."""
+        return {batch_size: speedup.estimate for batch_size, speedup in self.optimized.speedup.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain JSON values; what was not measured is None."""
+        document: dict[str, Any] = json.loads(self.model_dump_json())
+        return document
