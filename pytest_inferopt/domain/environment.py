@@ -18,6 +18,7 @@ ISA_FLAGS = (
     "avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "avx512_fp16", "amx_int8", "amx_bf16",
     "asimddp", "i8mm", "sve",
 )  # fmt: skip
+INTEGER_FLAGS = ("amx_int8", "avx512_vnni", "avx_vnni", "i8mm", "asimddp")
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "onnxruntime-gpu", "scikit-learn", "skl2onnx", "onnxmltools", "xgboost",
              "xgboost-cpu", "lightgbm", "torch", "tensorflow", "tensorflow-cpu")  # fmt: skip
 
@@ -57,9 +58,9 @@ class Environment(BaseModel):
     @property
     def headline(self) -> str:
         """The machine in a few words: ``2×Intel Xeon Processor (avx512_vnni)``."""
-        vnni = next((flag for flag in ("amx_int8", "avx512_vnni", "avx_vnni", "i8mm", "asimddp") if flag in self.isa_flags),
-                    next((flag for flag in ("avx512f", "avx2") if flag in self.isa_flags), "no vector extension known"))  # fmt: skip
-        return f"{self.cpu_count}×{self.cpu_model} ({vnni})"
+        integer = (flag for flag in INTEGER_FLAGS if flag in self.isa_flags)
+        best = next(integer, next((flag for flag in ("avx512f", "avx2") if flag in self.isa_flags), "no vector flags"))
+        return f"{self.cpu_count}×{self.cpu_model} ({best})"
 
     def comparable_to(self, other: Environment) -> bool:
         """Whether latencies and INT8 results taken on both may be held against each other."""

@@ -1,0 +1,242 @@
+"""Drives the worker process: starts it, asks it, and ends it and all that it started when time is up."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest_inferopt
+from pytest_inferopt.domain.text import printable
+from pytest_inferopt.engine import reaper
+from pytest_inferopt.engine.frames import Frames, encode
+from pytest_inferopt.errors import ERROR_KINDS, WorkerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Worker", "memory_limit_bytes"]
+
+KEPT_OUTPUT_BYTES = 64 * 1024
+SHARE_OF_MEMORY = 0.9
+# What the interpreter's own switches (-W error, -O) put into the environment changes what libraries do;
+# a verdict must not depend on how pytest was started.
+INTERPRETER_SWITCHES = ("PYTHONWARNINGS", "PYTHONOPTIMIZE", "PYTHONINSPECT", "PYTHONSTARTUP")
+
+
+def memory_limit_bytes() -> int:
+    """What one worker may take: nine tenths of what is available now, or of the control group's limit if less."""
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        available = int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) * 1024
+    with contextlib.suppress(OSError, ValueError):
+        available = min(available, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    return int(available * SHARE_OF_MEMORY)
+
+
+class Worker:
+    """One child process, reused over steps and models, so that isolation costs no framework import a step.
+
+    It is started at the first call and again after it died. Its stdout and stderr are kept apart from its answers,
+    of which only the last 64 KiB stay.
+
+    Args:
+        memory_limit: bytes of private memory that it may map (RLIMIT_DATA); None takes `memory_limit_bytes()`.
+    """
+
+    def __init__(self, *, memory_limit: int | None = None) -> None:
+        self.generation = 0
+        self._memory_limit = memory_limit
+        self._process: subprocess.Popen[bytes] | None = None
+        self._requests = -1
+        self._answers: Frames | None = None
+        self._control: socket.socket | None = None
+        self._output: deque[bytes] = deque()
+        self._drain: threading.Thread | None = None
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a process."""
+        return self._process is not None
+
+    def call(
+        self,
+        command: str,
+        *,
+        stage: str,
+        deadline: float,
+        on_progress: Callable[[str], None] | None = None,
+        **parameters: Any,
+    ) -> Any:
+        """Have the worker do something and wait for its answer.
+
+        Args:
+            command: one of the workshop's verbs; `parameters` are its arguments, plain JSON values.
+            stage: what is being done, for the message if it fails.
+            deadline: on `time.monotonic()`; then the worker and all its descendants are killed.
+            on_progress: told what the worker says on its way.
+
+        Raises:
+            InferoptError: what the worker raised, as the kind it raised.
+            WorkerError: it crashed, hung, or left without an answer.
+        """
+        if self._process is None:
+            self._start()
+        try:
+            os.write(self._requests, encode({"command": command, "parameters": parameters}))
+        except BrokenPipeError:
+            raise self._died(stage) from None
+        try:
+            return self._answer(stage, deadline, on_progress)
+        except BaseException:
+            # Also on Ctrl-C: a worker that still owes an answer is of no use to the next caller.
+            if self._owes:
+                self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End the worker and everything it started; harmless if there is none."""
+        if self._process is None:
+            return
+        assert self._control is not None  # noqa: S101 - started together
+        assert self._answers is not None  # noqa: S101
+        self._control.close()
+        os.close(self._requests)
+        os.close(self._answers.fd)
+        self._process.wait()
+        if self._drain is not None:
+            self._drain.join(timeout=1)
+        self._process = None
+
+    def _start(self) -> None:
+        request_read, self._requests = os.pipe()
+        answer_read, answer_write = os.pipe()
+        output_read, output_write = os.pipe()
+        self._control, control_child = socket.socketpair()
+        worker_fds = (request_read, answer_write)
+        command = [sys.executable, "-P", "-X", "faulthandler", "-m", "pytest_inferopt.engine.worker"]
+        supervised = [sys.executable, "-I", "-S", reaper.__file__, str(control_child.fileno())]
+        try:
+            self._process = subprocess.Popen(
+                [*supervised, ",".join(map(str, worker_fds)), *command, *map(str, worker_fds)],
+                stdin=subprocess.DEVNULL,
+                stdout=output_write,
+                stderr=output_write,
+                env=_environment(),
+                pass_fds=(*worker_fds, control_child.fileno()),
+                # Ctrl-C is pytest's; it ends the worker in its own order.
+                start_new_session=True,
+            )
+        finally:
+            control_child.close()
+            for fd in (*worker_fds, output_write):
+                os.close(fd)
+        self._answers = Frames(answer_read)
+        self._owes = False
+        self._output = deque()
+        self._drain = threading.Thread(target=_drain, args=(output_read, self._output), daemon=True)
+        self._drain.start()
+        self.generation += 1
+        limit = memory_limit_bytes() if self._memory_limit is None else self._memory_limit
+        greeting = {"sys_path": sys.path, "folder": _working_folder(), "memory_limit": limit}
+        os.write(self._requests, encode({"command": "hello", "parameters": greeting}))
+
+    def _answer(self, stage: str, deadline: float, on_progress: Callable[[str], None] | None) -> Any:
+        assert self._answers is not None  # noqa: S101 - started by the caller
+        assert self._control is not None  # noqa: S101
+        self._owes = True
+        answers, control = self._answers, self._control
+        while True:
+            try:
+                document = answers.read()
+            except ValueError as error:
+                raise WorkerError(f"{stage}: the worker's answer is damaged ({error}).") from error
+            if document is not None:
+                if "progress" not in document:
+                    self._owes = False
+                    return _result(document)
+                if on_progress is not None:
+                    on_progress(document["progress"])
+                continue
+            seconds = deadline - time.monotonic()
+            ready, _, _ = select.select([answers.fd, control], [], [], max(seconds, 0))
+            if answers.fd in ready and answers.fill():
+                continue
+            if ready:
+                raise self._died(stage)
+            raise WorkerError(
+                f"{stage}: no answer by the deadline; the worker and all it had started were ended.",
+                "Raise max_time_minutes (OPTIMIZATION_MAX_TIME_MINUTES), or look for an endless loop in the model.",
+            )
+
+    def _died(self, stage: str) -> WorkerError:
+        assert self._control is not None  # noqa: S101 - started by the caller
+        assert self._answers is not None  # noqa: S101
+        self._control.settimeout(5)
+        with contextlib.suppress(OSError):
+            status = int(self._control.recv(32) or b"0")
+            half = ", in the middle of its answer" if self._answers.is_half else ""
+            self.stop()
+            said = printable(b"".join(self._output).decode(errors="replace").strip()[-600:], limit=600)
+            return WorkerError(f"{stage}: {_how_it_ended(status)}{half}.", f"Its last words: {said}" if said else "")
+        self.stop()
+        return WorkerError(f"{stage}: the worker is gone.")
+
+    _owes = False
+
+
+def _result(document: dict[str, Any]) -> Any:
+    if "error" not in document:
+        return document["result"]
+    error = document["error"]
+    raise ERROR_KINDS[error["kind"]](error["message"], error["hint"])
+
+
+def _how_it_ended(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        number = signal.Signals(os.WTERMSIG(status))
+        cause = ", most likely because memory ran out" if number is signal.SIGKILL else ""
+        return f"the worker crashed ({number.name}){cause}"
+    return f"the worker left without an answer (exit status {os.WEXITSTATUS(status)})"
+
+
+def _environment() -> dict[str, str]:
+    """The parent's environment, with this package findable and without the interpreter's switches."""
+    environment = {name: value for name, value in os.environ.items() if name not in INTERPRETER_SWITCHES}
+    home = str(Path(pytest_inferopt.__file__).parent.parent)
+    paths = [home, *filter(None, [environment.get("PYTHONPATH")])]
+    return {**environment, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _working_folder() -> str | None:
+    try:
+        return os.getcwd()  # noqa: PTH109 - a string is what travels
+    except FileNotFoundError:
+        return None
+
+
+def _drain(fd: int, kept: deque[bytes]) -> None:
+    """Read to the end, so that the worker never blocks on its output, and keep the last of it."""
+    size = 0
+    with open(fd, "rb", buffering=0, closefd=True) as stream:  # noqa: PTH123 - a descriptor
+        while chunk := stream.read(65_536):
+            kept.append(chunk)
+            size += len(chunk)
+            while size - len(kept[0]) > KEPT_OUTPUT_BYTES:
+                size -= len(kept.popleft())
