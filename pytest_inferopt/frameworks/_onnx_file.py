@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_inferopt.domain.artifact import OutputRole, Signature, Task, TensorSpec
@@ -34,7 +35,7 @@ def read_model(path: Path) -> Any:
         NotMeasuredError: the file is damaged, incomplete or nests too many graphs.
     """
     import onnx
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     data = path.read_bytes()
     try:
@@ -111,7 +112,7 @@ def read_classes(model: Any, signature: Signature) -> tuple[Any, ...] | None:
     node = makers.get(label.name) if label else None
     # Exporters put these between the classifier and the output; they change neither the labels nor their order.
     while node is not None and node.op_type in {"Cast", "Identity", "Reshape"}:
-        node = makers.pop(node.input[0], None)
+        node = makers.pop(next(iter(node.input), ""), None)
     if label is None or node is None or node.domain != "ai.onnx.ml":
         return None
     lists = {attribute.name: attribute.strings or attribute.ints for attribute in node.attribute}
@@ -164,12 +165,8 @@ def _dimension(dimension: Any) -> int | str | None:
 
 
 def _with_roles(outputs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
-    labels = [output.name for output in outputs if _is_label(output)]
-    has_label = bool(labels) and len(labels) < len(outputs) or any(name in LABEL_NAMES for name in labels)
-    return tuple(
-        TensorSpec(output.name, output.dtype, output.shape, role=_role(output, beside_label=has_label))
-        for output in outputs
-    )
+    beside_label = any(map(_is_label, outputs))
+    return tuple(replace(output, role=_role(output, beside_label=beside_label)) for output in outputs)
 
 
 def _is_label(output: TensorSpec) -> bool:
