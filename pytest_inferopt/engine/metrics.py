@@ -34,6 +34,7 @@ Part = Literal["labels", "scores", "probabilities", "values", "numbers", "any"]
 # Both arms are clipped alike: clipping each at its own type's resolution makes float32 look better than float64.
 LEAST_PROBABILITY = float(np.finfo(np.float32).eps)
 BINARY = 2
+MATRIX = 2
 # Tasks whose answers have no truth to be held against by default: their labels are arbitrary.
 LABELS_BY_CONVENTION = ("clustering", "outlier")
 
@@ -124,7 +125,7 @@ def resolve_metric(
         MissingDependencyError: the name is not ours, and scikit-learn is not installed.
     """
     if function is not None:
-        return _own_metric(name or getattr(function, "__name__", type(function).__name__), function, direction)
+        return _own_metric(name or str(getattr(function, "__name__", "metric")), function, direction)
     name = name or _default_name(task, has_target=y is not None, has_queries=groups is not None)
     metric = METRICS.get(name) or _sklearn_metric(name, task)
     if direction not in {None, metric.direction}:
@@ -150,7 +151,7 @@ def _default_name(task: Task, *, has_target: bool, has_queries: bool) -> str:
 def as_labels(values: Any) -> Array:
     """Labels as an array (N,) or (N, K); a column (N, 1) becomes (N,)."""
     array = np.asarray(values)
-    return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array  # noqa: PLR2004 - a matrix
+    return array[:, 0] if array.ndim == MATRIX and array.shape[1] == 1 else array
 
 
 def align(one: Array, other: Array, what: str) -> tuple[Array, Array]:
@@ -171,8 +172,9 @@ def align(one: Array, other: Array, what: str) -> tuple[Array, Array]:
 def same_labels(one: Array, other: Array) -> NDArray[np.bool_]:
     """Whether each row (N,) has the same label; of several labels a row, whether all of them are."""
     first, second = align(one, other, "labels")
-    same = np.asarray(first == second)
-    return same if same.ndim == 1 else same.all(axis=tuple(range(1, same.ndim)))
+    same: NDArray[np.bool_] = np.asarray(first == second, dtype=np.bool_)
+    every: NDArray[np.bool_] = np.all(same.reshape(len(same), -1), axis=1)
+    return every
 
 
 def classes_of(*labels: Any) -> tuple[Any, ...]:
@@ -441,7 +443,7 @@ def _call(name: str, compute: Callable[[], Any]) -> float:
     """
     try:
         value = compute()
-    except Exception as error:  # noqa: BLE001 - whatever a user's function raises
+    except Exception as error:
         raise NotMeasuredError(
             f"metric {name!r} raised {type(error).__name__}: {error}.", "call it on y and the predictions to see why"
         ) from error
@@ -477,7 +479,7 @@ def _sklearn_metric(name: str, task: Task) -> Metric:
                 sklearn.config_context(skip_parameter_validation=True, assume_finite=True),
             ):
                 warnings.simplefilter("ignore")  # of undefined figures, which we tell as such
-                value = scorer(recorded, rows, truth[rows])
+                value = float(scorer(recorded, rows, truth[rows]))
             return -value if is_loss else value
 
         return lambda rows: _call(shown, lambda: compute(rows))
@@ -492,20 +494,28 @@ def _recorded(prediction: Prediction, context: Context, task: Task) -> Any:
     """An estimator that answers what is recorded, for rows that are given by their positions."""
     from sklearn.base import BaseEstimator, ClassifierMixin, ClusterMixin, OutlierMixin, RegressorMixin
 
-    mixins = {"classification": ClassifierMixin, "clustering": ClusterMixin, "outlier": OutlierMixin}
-    recorded: Any = type("Recorded", (mixins.get(task, RegressorMixin), BaseEstimator), {})()
-    answer = part_of(prediction, "any")
+    mixin = {"classification": ClassifierMixin, "clustering": ClusterMixin, "outlier": OutlierMixin}
+    methods = {"predict": part_of(prediction, "any")}
+    if prediction.scores is not None and prediction.scores_are_probabilities:
+        methods["predict_proba"] = _columns(prediction, context, "probabilities")
+    elif prediction.scores is not None:
+        scores = as_labels(prediction.scores)
+        is_binary = scores.ndim == MATRIX and scores.shape[1] == BINARY
+        methods["decision_function"] = scores[:, 1] if is_binary else scores
+    bases = (mixin.get(task, RegressorMixin), BaseEstimator)
+    recorded: Any = type("Recorded", bases, {name: _lookup(name, answers) for name, answers in methods.items()})()
     recorded.classes_ = np.asarray(context.classes)
-    recorded.predict = answer.__getitem__
-    if prediction.scores is not None:
-        scores = np.asarray(prediction.scores)
-        if prediction.scores_are_probabilities:
-            scores = _columns(prediction, context, "probabilities")
-            recorded.predict_proba = scores.__getitem__
-        else:
-            positive = scores[:, 1] if scores.ndim == 2 and scores.shape[1] == BINARY else as_labels(scores)  # noqa: PLR2004 - a matrix
-            recorded.decision_function = positive.__getitem__
     return recorded
+
+
+def _lookup(name: str, answers: Array) -> Callable[[Any, NDArray[np.intp]], Array]:
+    """A method that gives the recorded answers of rows; scorers read its name."""
+
+    def method(_: Any, rows: NDArray[np.intp]) -> Array:
+        return answers[rows]
+
+    method.__name__ = name
+    return method
 
 
 METRICS: dict[str, Metric] = {

@@ -35,6 +35,7 @@ __all__ = [
     "paired_proportion_ratio_z",
     "percentile_interval_ms",
     "percentile_ms",
+    "proportion_interval",
     "rows_to_settle",
 ]
 
@@ -212,6 +213,18 @@ def _lower_ratio_limit(both: int, only_original: int, only_variant: int, z: floa
         above = paired_proportion_ratio_z(both, only_original, only_variant, middle / (1 - middle)) > z
         low, high = (middle, high) if above else (low, middle)
     return low / (1 - low)
+
+
+def proportion_interval(right: int, n: int, level: float = LEVEL) -> tuple[float, float]:
+    """Wilson's score interval of a share of `n` rows.
+
+    Source: E. B. Wilson: Probable inference, the law of succession, and statistical inference. Journal of the
+    American Statistical Association 22 (1927).
+    """
+    z = NormalDist().inv_cdf(0.5 + level / 2)
+    centre = (right + z**2 / 2) / (n + z**2)
+    half = z / (n + z**2) * math.sqrt(right * (n - right) / n + z**2 / 4)
+    return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
 def paired_bootstrap(
