@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest_inferopt
 from pytest_inferopt.domain.text import printable
@@ -22,12 +22,14 @@ from pytest_inferopt.engine.frames import Frames, encode
 from pytest_inferopt.errors import ERROR_KINDS, WorkerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 __all__ = ["Worker", "memory_limit_bytes"]
 
 KEPT_OUTPUT_BYTES = 64 * 1024
+LAST_WORDS = 600
 SHARE_OF_MEMORY = 0.9
+REAPER_SECONDS = 5
 # What the interpreter's own switches (-W error, -O) put into the environment changes what libraries do;
 # a verdict must not depend on how pytest was started.
 INTERPRETER_SWITCHES = ("PYTHONWARNINGS", "PYTHONOPTIMIZE", "PYTHONINSPECT", "PYTHONSTARTUP")
@@ -48,7 +50,7 @@ class Worker:
     """One child process, reused over steps and models, so that isolation costs no framework import a step.
 
     It is started at the first call and again after it died. Its stdout and stderr are kept apart from its answers,
-    of which only the last 64 KiB stay.
+    and only their last 64 KiB stay.
 
     Args:
         memory_limit: bytes of private memory that it may map (RLIMIT_DATA); None takes `memory_limit_bytes()`.
@@ -57,14 +59,9 @@ class Worker:
     def __init__(self, *, memory_limit: int | None = None) -> None:
         self.generation = 0
         self._memory_limit = memory_limit
-        self._process: subprocess.Popen[bytes] | None = None
-        self._requests = -1
-        self._answers: Frames | None = None
-        self._control: socket.socket | None = None
-        self._output: deque[bytes] = deque()
-        self._drain: threading.Thread | None = None
+        self._child: _Child | None = None
 
-    def __enter__(self) -> Worker:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -73,21 +70,22 @@ class Worker:
     @property
     def is_running(self) -> bool:
         """Whether there is a process."""
-        return self._process is not None
+        return self._child is not None
 
     def call(
         self,
         command: str,
+        parameters: Mapping[str, Any],
         *,
         stage: str,
         deadline: float,
-        on_progress: Callable[[str], None] | None = None,
-        **parameters: Any,
+        on_progress: Callable[[str], None] = lambda _: None,
     ) -> Any:
         """Have the worker do something and wait for its answer.
 
         Args:
-            command: one of the workshop's verbs; `parameters` are its arguments, plain JSON values.
+            command: one of the workshop's verbs.
+            parameters: its arguments, plain JSON values.
             stage: what is being done, for the message if it fails.
             deadline: on `time.monotonic()`; then the worker and all its descendants are killed.
             on_progress: told what the worker says on its way.
@@ -96,109 +94,106 @@ class Worker:
             InferoptError: what the worker raised, as the kind it raised.
             WorkerError: it crashed, hung, or left without an answer.
         """
-        if self._process is None:
-            self._start()
+        if self._child is None:
+            self._child = _Child()
+            self.generation += 1
+            limit = memory_limit_bytes() if self._memory_limit is None else self._memory_limit
+            greeting = {"sys_path": sys.path, "folder": _working_folder(), "memory_limit": limit}
+            self._child.send({"command": "hello", "parameters": greeting})
         try:
-            os.write(self._requests, encode({"command": command, "parameters": parameters}))
-        except BrokenPipeError:
-            raise self._died(stage) from None
-        try:
-            return self._answer(stage, deadline, on_progress)
+            self._child.send({"command": command, "parameters": dict(parameters)})
+            document = self._child.answer(stage, deadline, on_progress)
         except BaseException:
             # Also on Ctrl-C: a worker that still owes an answer is of no use to the next caller.
-            if self._owes:
-                self.stop()
+            self.stop()
             raise
+        return _result(document)
 
     def stop(self) -> None:
         """End the worker and everything it started; harmless if there is none."""
-        if self._process is None:
-            return
-        assert self._control is not None  # noqa: S101 - started together
-        assert self._answers is not None  # noqa: S101
-        self._control.close()
-        os.close(self._requests)
-        os.close(self._answers.fd)
-        self._process.wait()
-        if self._drain is not None:
-            self._drain.join(timeout=1)
-        self._process = None
+        if self._child is not None:
+            self._child.end()
+            self._child = None
 
-    def _start(self) -> None:
+
+class _Child:
+    """The running process, its two pipes, its control socket and what it has printed."""
+
+    def __init__(self) -> None:
         request_read, self._requests = os.pipe()
         answer_read, answer_write = os.pipe()
         output_read, output_write = os.pipe()
-        self._control, control_child = socket.socketpair()
-        worker_fds = (request_read, answer_write)
-        command = [sys.executable, "-P", "-X", "faulthandler", "-m", "pytest_inferopt.engine.worker"]
-        supervised = [sys.executable, "-I", "-S", reaper.__file__, str(control_child.fileno())]
+        self._control, control = socket.socketpair()
+        self._answers = Frames(answer_read)
+        theirs = (request_read, answer_write)
+        worker = [sys.executable, "-P", "-X", "faulthandler", "-m", "pytest_inferopt.engine.worker", *map(str, theirs)]
+        supervisor = [sys.executable, "-I", "-S", reaper.__file__, str(control.fileno()), ",".join(map(str, theirs))]
         try:
             self._process = subprocess.Popen(
-                [*supervised, ",".join(map(str, worker_fds)), *command, *map(str, worker_fds)],
+                [*supervisor, *worker],
                 stdin=subprocess.DEVNULL,
                 stdout=output_write,
                 stderr=output_write,
                 env=_environment(),
-                pass_fds=(*worker_fds, control_child.fileno()),
+                pass_fds=(*theirs, control.fileno()),
                 # Ctrl-C is pytest's; it ends the worker in its own order.
                 start_new_session=True,
             )
         finally:
-            control_child.close()
-            for fd in (*worker_fds, output_write):
+            control.close()
+            for fd in (*theirs, output_write):
                 os.close(fd)
-        self._answers = Frames(answer_read)
-        self._owes = False
-        self._output = deque()
+        self._output: deque[bytes] = deque()
         self._drain = threading.Thread(target=_drain, args=(output_read, self._output), daemon=True)
         self._drain.start()
-        self.generation += 1
-        limit = memory_limit_bytes() if self._memory_limit is None else self._memory_limit
-        greeting = {"sys_path": sys.path, "folder": _working_folder(), "memory_limit": limit}
-        os.write(self._requests, encode({"command": "hello", "parameters": greeting}))
 
-    def _answer(self, stage: str, deadline: float, on_progress: Callable[[str], None] | None) -> Any:
-        assert self._answers is not None  # noqa: S101 - started by the caller
-        assert self._control is not None  # noqa: S101
-        self._owes = True
-        answers, control = self._answers, self._control
+    def send(self, document: dict[str, Any]) -> None:
+        # A worker that died is found out by the one who waits for its answer.
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._requests, encode(document))
+
+    def answer(self, stage: str, deadline: float, on_progress: Callable[[str], None]) -> dict[str, Any]:
+        """The next document that is not a word on the way."""
         while True:
             try:
-                document = answers.read()
+                document = self._answers.read()
             except ValueError as error:
                 raise WorkerError(f"{stage}: the worker's answer is damaged ({error}).") from error
-            if document is not None:
-                if "progress" not in document:
-                    self._owes = False
-                    return _result(document)
-                if on_progress is not None:
-                    on_progress(document["progress"])
-                continue
-            seconds = deadline - time.monotonic()
-            ready, _, _ = select.select([answers.fd, control], [], [], max(seconds, 0))
-            if answers.fd in ready and answers.fill():
-                continue
-            if ready:
-                raise self._died(stage)
+            if document is None:
+                self._wait_for_more(stage, deadline)
+            elif "progress" in document:
+                on_progress(document["progress"])
+            else:
+                return document
+
+    def _wait_for_more(self, stage: str, deadline: float) -> None:
+        seconds = max(deadline - time.monotonic(), 0)
+        ready, _, _ = select.select([self._answers.fd, self._control.fileno()], [], [], seconds)
+        if not ready:
             raise WorkerError(
                 f"{stage}: no answer by the deadline; the worker and all it had started were ended.",
                 "Raise max_time_minutes (OPTIMIZATION_MAX_TIME_MINUTES), or look for an endless loop in the model.",
             )
+        if self._answers.fd not in ready or not self._answers.fill():
+            raise self._died(stage)
 
     def _died(self, stage: str) -> WorkerError:
-        assert self._control is not None  # noqa: S101 - started by the caller
-        assert self._answers is not None  # noqa: S101
-        self._control.settimeout(5)
-        with contextlib.suppress(OSError):
-            status = int(self._control.recv(32) or b"0")
-            half = ", in the middle of its answer" if self._answers.is_half else ""
-            self.stop()
-            said = printable(b"".join(self._output).decode(errors="replace").strip()[-600:], limit=600)
-            return WorkerError(f"{stage}: {_how_it_ended(status)}{half}.", f"Its last words: {said}" if said else "")
-        self.stop()
-        return WorkerError(f"{stage}: the worker is gone.")
+        self._control.settimeout(REAPER_SECONDS)
+        try:
+            ending = _how_it_ended(int(self._control.recv(32)))
+        except (OSError, ValueError):
+            ending = "the worker is gone"
+        half = ", in the middle of its answer" if self._answers.is_half else ""
+        self._drain.join(timeout=1)
+        said = printable(b"".join(self._output).decode(errors="replace").strip()[-LAST_WORDS:], limit=LAST_WORDS)
+        return WorkerError(f"{stage}: {ending}{half}.", f"Its last words: {said}" if said else "")
 
-    _owes = False
+    def end(self) -> None:
+        self._control.close()
+        os.close(self._requests)
+        os.close(self._answers.fd)
+        self._process.wait()
+        self._drain.join(timeout=1)
 
 
 def _result(document: dict[str, Any]) -> Any:
@@ -234,7 +229,7 @@ def _working_folder() -> str | None:
 def _drain(fd: int, kept: deque[bytes]) -> None:
     """Read to the end, so that the worker never blocks on its output, and keep the last of it."""
     size = 0
-    with open(fd, "rb", buffering=0, closefd=True) as stream:  # noqa: PTH123 - a descriptor
+    with open(fd, "rb", buffering=0, closefd=True) as stream:
         while chunk := stream.read(65_536):
             kept.append(chunk)
             size += len(chunk)

@@ -92,11 +92,11 @@ def _kill_descendants() -> None:
 def _descendants(ancestor: int) -> set[int]:
     """All processes below `ancestor`, by the parents that /proc/<pid>/stat names (proc(5), field 4)."""
     children: dict[int, list[int]] = {}
-    for entry in os.listdir("/proc"):
+    for entry in os.listdir("/proc"):  # noqa: PTH208 - pathlib would cost as much time to import as all of this
         if not entry.isdigit():
             continue
         try:
-            with open(f"/proc/{entry}/stat", "rb") as stream:
+            with open(f"/proc/{entry}/stat", "rb") as stream:  # noqa: PTH123 - likewise
                 # The command name in field 2 may hold anything, parentheses too; the last one ends it.
                 parent = int(stream.read().rpartition(b")")[2].split()[1])
         except (OSError, ValueError, IndexError):

@@ -1,0 +1,127 @@
+"""From a request to a plan: each variant a chain of steps whose formats fit; nothing runs here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import permutations
+from typing import TYPE_CHECKING
+
+from pytest_inferopt.domain.request import CONVERSION, OptimizationRequest, TechniqueSpec
+from pytest_inferopt.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pytest_inferopt.registry import Registry
+
+__all__ = ["PlannedStep", "plan"]
+
+ONNX = "onnx"
+MAX_STEPS_TO_REORDER = 6
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """A step of a variant.
+
+    Attributes:
+        spec: what to do.
+        takes: the format that goes in, `gives` the one that comes out.
+        was_inserted: whether the request does not name it, but a later step needs it.
+    """
+
+    spec: TechniqueSpec
+    takes: str
+    gives: str
+    was_inserted: bool = False
+
+
+def plan(request: OptimizationRequest, native: str, registry: Registry) -> dict[str, tuple[PlannedStep, ...]]:
+    """The steps of every variant for a model whose own format is `native`.
+
+    A missing conversion is inserted before the first step that wants ONNX; the user's order is kept.
+
+    Raises:
+        UsageError: a step is unknown, is set up wrongly, or does not take what it would get; the message has the
+            list that would work, if there is one.
+    """
+    pipelines = request.pipelines
+    for name in request.technique_options:
+        if name != CONVERSION and name not in registry.names("techniques"):
+            raise _unknown(name, registry, f"{name}_config: ")
+    return {variant: _chain(variant, steps, native, registry) for variant, steps in pipelines.items()}
+
+
+def _chain(variant: str, steps: Sequence[TechniqueSpec], native: str, registry: Registry) -> tuple[PlannedStep, ...]:
+    if not steps:
+        raise UsageError(f"variant {variant!r} has no steps.", f'Name at least one: ["{CONVERSION}"].')
+    chain: list[PlannedStep] = []
+    current = native
+    for spec in steps:
+        given = _gives(spec, current, registry)
+        if given is None and current != ONNX and _gives(spec, ONNX, registry) is not None:
+            chain.append(PlannedStep(TechniqueSpec(name=CONVERSION), current, ONNX, was_inserted=True))
+            current, given = ONNX, _gives(spec, ONNX, registry)
+        if given is None:
+            raise _misfit(variant, spec, current, steps, native, registry)
+        chain.append(PlannedStep(spec, current, given))
+        current = given
+    return tuple(chain)
+
+
+def _gives(spec: TechniqueSpec, takes: str, registry: Registry) -> str | None:
+    """What a step makes of a format; conversion is the planner's own step, since every framework has one."""
+    if spec.name == CONVERSION:
+        if spec.options:
+            raise UsageError(f"{CONVERSION} has no option {next(iter(spec.options))!r};", "the opset is opset=17.")
+        return ONNX
+    if spec.name not in registry.names("techniques") and not any(spec.name in lost.source for lost in registry.broken):
+        raise _unknown(spec.name, registry)
+    return registry.technique(spec).gives(takes)
+
+
+def _unknown(name: str, registry: Registry, where: str = "") -> UsageError:
+    return UsageError(f"{where}no technique named {name!r};", did_you_mean(name, technique_names(registry)))
+
+
+def technique_names(registry: Registry) -> tuple[str, ...]:
+    """All that a request may name as a step."""
+    return tuple(sorted((CONVERSION, *registry.names("techniques"))))
+
+
+def _misfit(
+    variant: str,
+    spec: TechniqueSpec,
+    current: str,
+    steps: Sequence[TechniqueSpec],
+    native: str,
+    registry: Registry,
+) -> UsageError:
+    method = spec.options.get("method")
+    label = f"{spec.name} ({method})" if method else spec.name
+    formats = (ONNX, *registry.names("frameworks"))
+    takes = sorted({known for known in formats if _gives(spec, known, registry) is not None})
+    working = _working_order(steps, native, registry)
+    names = ", ".join(f'"{step.name}"' for step in working or ())
+    hint = f"This order works: [{names}]." if working else "No order of these steps works; leave it out."
+    return UsageError(
+        f"variant {variant!r}: {label} takes {' or '.join(takes) or 'nothing'}, but gets {current};", hint
+    )
+
+
+def _working_order(steps: Sequence[TechniqueSpec], native: str, registry: Registry) -> Sequence[TechniqueSpec] | None:
+    if len(steps) > MAX_STEPS_TO_REORDER:
+        return None
+    return next((order for order in permutations(steps) if _fits(order, native, registry)), None)
+
+
+def _fits(steps: Iterable[TechniqueSpec], native: str, registry: Registry) -> bool:
+    current: str | None = native
+    for spec in steps:
+        given = _gives(spec, current or "", registry)
+        if given is None and current != ONNX:
+            given = _gives(spec, ONNX, registry)
+        if given is None:
+            return False
+        current = given
+    return True

@@ -1,0 +1,458 @@
+"""What the worker does, one method a command; every answer is plain JSON values.
+
+It keeps the request's rows, artifacts and sessions between commands, so that a model is loaded once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import pickle
+import random
+import tempfile
+import time
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pytest_inferopt.domain.artifact import (
+    Artifact,
+    Dataset,
+    Prediction,
+    RunOptions,
+    Session,
+    Workbench,
+    row_count,
+    take_rows,
+)
+from pytest_inferopt.domain.model_file import inspect_model_file
+from pytest_inferopt.domain.request import CONVERSION, BenchmarkSpec, DatasetSpec, TechniqueSpec
+from pytest_inferopt.engine import accuracy as judging
+from pytest_inferopt.engine.measure import measure, summarize
+from pytest_inferopt.engine.metrics import Metric, resolve_metric
+from pytest_inferopt.errors import InferoptError, NotMeasuredError, RefusedError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pytest_inferopt.registry import Registry
+
+__all__ = ["Workshop"]
+
+ORIGINAL = "original"
+PROOF_BATCH_SIZES = (1, 3, 7)
+PREDICT_ROWS = 1024
+SAMPLE_ROWS = 32
+REPEATED_ROWS = 256
+MATRIX = 2
+ARRAYS = ("labels", "scores", "values")
+
+
+class Workshop:
+    """The worker's state and its commands.
+
+    Args:
+        registry: the plugins.
+        on_progress: told what is going on, for whoever waits.
+    """
+
+    def __init__(self, registry: Registry, *, on_progress: Callable[[str], None] = lambda _: None) -> None:
+        self._registry = registry
+        self._progress = on_progress
+        self._datasets: dict[str, Dataset] = {}
+        self._reset()
+
+    def _reset(self) -> None:
+        self._artifacts: dict[str, Artifact] = {}
+        self._sessions: dict[str, Session] = {}
+        self._predictions: dict[str, Prediction] = {}
+        self._data = Dataset(x=())
+        self._training: Dataset | None = None
+        self._metric: Metric | None = None
+
+    def begin(self, *, folder: str, options: dict[str, Any], opset: int, random_seed: int, seconds_left: float) -> None:
+        """Start a request: forget the last one's models, and work in `folder` from now on."""
+        self._reset()
+        self._folder = Path(folder)
+        self._options = RunOptions(**options)
+        self._opset = opset
+        self._random_seed = random_seed
+        self._deadline = time.monotonic() + seconds_left
+        os.environ["TMPDIR"] = folder
+        tempfile.tempdir = folder
+        random.seed(random_seed)
+        np.random.seed(random_seed)  # noqa: NPY002 - the user's model code may use the global generator
+
+    def load_data(
+        self, *, digest: str = "", path: str = "", spec: dict[str, Any] | None = None, training: bool = False
+    ) -> dict[str, Any]:
+        """Take the rows from a pickle of the parent's (once per content digest), or from a request's source."""
+        if spec is not None:
+            source = self._registry.dataset_source(DatasetSpec.model_validate(spec))
+            self._registry.require(source)
+            data = source.load()
+        else:
+            if digest not in self._datasets:
+                # One is enough: the next request's rows, if they differ, take its place.
+                self._datasets = {digest: _unpickle(Path(path))}
+            data = self._datasets[digest]
+        if training:
+            self._training = data
+        else:
+            self._data = data
+        return {"rows": data.rows}
+
+    def load_model(
+        self, *, path: str, framework: str | None = None, factory: str | None = None, trust: bool = False
+    ) -> dict[str, Any]:
+        """Make the original's artifact.
+
+        Args:
+            path: the file; for a factory, where the model it makes is to be written.
+            framework: the framework that wrote the file in the parent, None for a user's file.
+            factory: ``package.module:function``, called without arguments.
+            trust: whether a file that executes code when loaded may be loaded.
+        """
+        file = Path(path)
+        if factory is not None:
+            model = resolve(factory, "model")()
+            owner = self._registry.owner(model)
+            owner.save(model, file)
+            artifact = owner.describe(model, file)
+        elif framework is not None:
+            artifact = self._registry.framework(framework).load(file)
+        else:
+            artifact = self._load_file(file, trust=trust)
+        if artifact.format not in self._registry.names("frameworks"):
+            artifact = self._registry.owner(artifact.model).describe(artifact.model, artifact.path)
+        self._artifacts[ORIGINAL] = artifact
+        return {"format": artifact.format, "size_bytes": artifact.size_bytes, "notes": list(artifact.notes)}
+
+    def _load_file(self, file: Path, *, trust: bool) -> Artifact:
+        found = inspect_model_file(file)
+        framework = self._registry.loader(file)
+        self._registry.require(framework)
+        if found.kind == "pickle" and not trust:
+            raise RefusedError(
+                f"{file}: a pickle executes code when it is loaded.", "Set trust=True if you trust this file."
+            )
+        return framework.load(file)
+
+    def run_step(self, *, source: str, target: str, spec: Any) -> dict[str, Any]:
+        """Apply one step to the artifact `source` and keep the outcome as `target`."""
+        step = TechniqueSpec.model_validate({"name": spec} if isinstance(spec, str) else _as_spec(spec))
+        before = self._artifacts[source]
+        folder = Path(tempfile.mkdtemp(dir=self._folder))
+        started = time.monotonic()
+        if step.name == CONVERSION:
+            after = self._convert(before, folder / "model.onnx")
+        else:
+            technique = self._registry.technique(step)
+            self._registry.require(technique)
+            after = technique.apply(before, self._bench(folder))
+        self._artifacts[target] = after
+        if after.model is None:
+            _pickle(after, self._folder / f"{target}.artifact")
+        return {
+            "name": step.name,
+            "seconds": time.monotonic() - started,
+            "size_before_bytes": before.size_bytes,
+            "size_after_bytes": after.size_bytes,
+            "notes": list(after.notes),
+            "format": after.format,
+            "path": str(after.path),
+        }
+
+    def adopt(self, *, target: str) -> None:
+        """Take over an artifact that an earlier worker of this request finished before it died."""
+        self._artifacts[target] = _unpickle(self._folder / f"{target}.artifact")
+
+    def _convert(self, artifact: Artifact, path: Path) -> Artifact:
+        framework = self._registry.framework(artifact.format)
+        self._registry.require(framework)
+        samples = take_rows(self._data.x, np.arange(min(SAMPLE_ROWS, self._data.rows)))
+        return framework.to_onnx(artifact, path, opset=self._opset, samples=samples)
+
+    def _bench(self, folder: Path) -> Workbench:
+        return Workbench(
+            folder=folder,
+            opset=self._opset,
+            random_seed=self._random_seed,
+            samples=take_rows(self._data.x, np.arange(min(SAMPLE_ROWS, self._data.rows))),
+            open=partial(self._open, options=self._options),
+            to_onnx=lambda artifact: self._convert(artifact, folder / "converted.onnx"),
+            seconds_left=lambda: self._deadline - time.monotonic(),
+            training=self._training,
+        )
+
+    def examine_original(
+        self,
+        *,
+        metric: str | None,
+        metric_path: str | None,
+        direction: str | None,
+        batch_sizes: list[int],
+    ) -> dict[str, Any]:
+        """Open the original, have it answer all rows, and settle the metric.
+
+        Raises:
+            NotMeasuredError: it rejects the rows, answers differently when asked twice, or cannot take a batch size.
+        """
+        session = self._session(ORIGINAL)
+        self._check_batch_sizes(ORIGINAL, batch_sizes)
+        answer = self._predict(ORIGINAL)
+        first = np.arange(min(REPEATED_ROWS, self._data.rows))
+        again = partial(_predict_all, session, take_rows(self._data.x, first), self._fixed_batch(ORIGINAL))
+        judging.check_deterministic(again(), again(), "the original")
+        artifact = self._artifacts[ORIGINAL]
+        function = None
+        if metric_path is not None:
+            function = _unpickle(Path(metric_path))
+        elif metric is not None and ":" in metric:
+            function = resolve(metric, "metric")
+        if answer.labels is None and answer.values is not None and self._are_class_scores(answer, metric):
+            artifact = self._artifacts[ORIGINAL] = replace(artifact, task="classification")
+        self._metric = resolve_metric(
+            metric,
+            task=artifact.task,
+            y=self._data.y,
+            groups=self._data.groups,
+            function=function,
+            direction=direction,  # type: ignore[arg-type]  # the request's own literal
+        )
+        original = self._as_judged(self._predict(ORIGINAL))
+        score = judging.measure_accuracy(
+            original, original, threshold=1.0, metric=self._metric, classes=artifact.classes, **self._judging
+        )
+        return {
+            "task": artifact.task,
+            "call": session.call,
+            "own_threads": session.own_threads,
+            "accuracy": _document(score),
+        }
+
+    def examine(self, *, target: str, batch_sizes: list[int], threshold: float) -> dict[str, Any]:
+        """Prove that a variant takes any number of rows, and compare its answers with the original's."""
+        self._session(target)
+        self._check_batch_sizes(target, batch_sizes)
+        proved = self._prove_batches(target)
+        if self._metric is None:
+            raise UsageError("examine_original comes before examine.")
+        original, answer = self._as_judged(self._predict(ORIGINAL)), self._as_judged(self._predict(target))
+        conversion = judging.compare_outputs(original, answer).model_copy(
+            update={"batch_sizes_run": proved, **_versions(self._artifacts[target])}
+        )
+        document: dict[str, Any] = {"conversion": _document(conversion), "call": self._session(target).call}
+        # A failed score must not hide what the comparison has found.
+        try:
+            document["accuracy"] = _document(
+                judging.measure_accuracy(
+                    original,
+                    answer,
+                    threshold=threshold,
+                    metric=self._metric,
+                    classes=self._artifacts[ORIGINAL].classes,
+                    **self._judging,
+                )
+            )
+        except InferoptError as error:
+            document["accuracy_error"] = {"kind": error.kind, "message": error.message, "hint": error.hint}
+        return document
+
+    @property
+    def _judging(self) -> dict[str, Any]:
+        return {"y": self._data.y, "groups": self._data.groups, "random_seed": self._random_seed}
+
+    def measure(self, *, arms: list[str], own_threads_arm: str | None, spec: dict[str, Any]) -> dict[str, Any]:
+        """Time the arms side by side; `own_threads_arm` is the original as its owner set its threads."""
+        benchmark = BenchmarkSpec.model_validate(spec)
+        sessions = {name: self._session(name) for name in arms}
+        if own_threads_arm is not None:
+            sessions[own_threads_arm] = self._open(self._artifacts[ORIGINAL], replace(self._options, threads=None))
+        with _threads_limited(benchmark.threads):
+            cells = measure(
+                sessions, self._data.x, benchmark, random_seed=self._random_seed, on_progress=self._progress
+            )
+        summaries = [summarize(cell, benchmark, reference=ORIGINAL) for cell in cells]
+        return {
+            "latency": {name: [_document(latencies[name]) for latencies, _ in summaries] for name in sessions},
+            "speedup": {
+                name: [_document(speedups[name]) for _, speedups in summaries] for name in sessions if name != ORIGINAL
+            },
+            "was_cut": [cell.batch_size for cell in cells if cell.was_cut],
+        }
+
+    def _session(self, name: str) -> Session:
+        if name not in self._sessions:
+            self._sessions[name] = self._open(self._artifacts[name], self._options)
+        return self._sessions[name]
+
+    def _open(self, artifact: Artifact, options: RunOptions) -> Session:
+        runtime = self._registry.runtime_for(artifact.format)
+        opener = runtime or self._registry.framework(artifact.format)
+        self._registry.require(opener)
+        return opener.open(artifact, options)
+
+    def _fixed_batch(self, name: str) -> int | None:
+        """The number of rows that a file insists on; None if it takes any."""
+        signature = self._artifacts[name].signature
+        shapes = [spec.shape[0] for spec in signature.inputs if spec.shape] if signature else []
+        return next((rows for rows in shapes if isinstance(rows, int)), None)
+
+    def _check_batch_sizes(self, name: str, batch_sizes: list[int]) -> None:
+        fixed = self._fixed_batch(name)
+        wrong = [size for size in batch_sizes if size != fixed]
+        if fixed is not None and wrong:
+            raise NotMeasuredError(
+                f"batch size {wrong[0]} failed: {self._artifacts[name].path.name} was exported with fixed batch {fixed}.",
+                f"Export with a dynamic batch axis, or set batch_sizes=[{fixed}].",
+            )
+
+    def _prove_batches(self, name: str) -> tuple[int, ...]:
+        """Run 1, 3 and 7 rows (or the one number that the file takes); each must answer that many."""
+        fixed = self._fixed_batch(name)
+        sizes = PROOF_BATCH_SIZES if fixed is None else (fixed,)
+        for size in sizes:
+            rows = take_rows(self._data.x, np.resize(np.arange(self._data.rows), size))
+            answer = self._session(name).predict(rows)
+            parts = (answer.labels, answer.scores, answer.values)
+            counts = {len(part) for part in parts if part is not None}
+            if counts != {size}:
+                raise NotMeasuredError(
+                    f"{size} rows went in, {', '.join(map(str, sorted(counts)))} came out: the batch axis is lost.",
+                    "Look for a Reshape with a constant first axis, and export with a dynamic batch axis.",
+                )
+        return sizes
+
+    def _predict(self, name: str) -> Prediction:
+        if name not in self._predictions:
+            try:
+                answer = _predict_all(self._session(name), self._data.x, self._fixed_batch(name))
+            except InferoptError:
+                raise
+            # Whatever the model's own code raises on these rows.
+            except Exception as error:
+                who = "the original itself" if name == ORIGINAL else f"variant {name!r}"
+                text = " ".join(str(error).split())[:300]
+                raise NotMeasuredError(f"{who} rejects the validation rows: {type(error).__name__}: {text}") from error
+            self._predictions[name] = answer
+        return self._predictions[name]
+
+    def _are_class_scores(self, answer: Prediction, metric: str | None) -> bool:
+        """Whether a network's (N, K) output is to be read as a score per class: the labels are 0 to K − 1."""
+        y, values = self._data.y, answer.values
+        if y is None or values is None or values.ndim != MATRIX or values.shape[1] < MATRIX:
+            return False
+        labels = np.asarray(y)
+        if labels.ndim != 1 or labels.dtype.kind not in "iu" or metric in {"cosine", "rmse", "mae", "r2"}:
+            return False
+        return bool(labels.min() >= 0)
+
+    def _as_judged(self, answer: Prediction) -> Prediction:
+        """The answer with the labels that its scores imply, where the original's task says so."""
+        if self._artifacts[ORIGINAL].task != "classification" or answer.labels is not None or answer.values is None:
+            return answer
+        scores = np.asarray(answer.values)
+        return Prediction(labels=scores.argmax(axis=1), scores=scores, scores_are_probabilities=_are_shares(scores))
+
+
+def resolve(reference: str, what: str) -> Any:
+    """The object that ``package.module:name`` names.
+
+    Raises:
+        UsageError: it is not of that form, or it names nothing.
+    """
+    module_name, _, name = reference.partition(":")
+    try:
+        found = importlib.import_module(module_name)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except ModuleNotFoundError as error:
+        # A missing module inside the user's module is another story than a mistyped reference.
+        if error.name is not None and (module_name == error.name or module_name.startswith(f"{error.name}.")):
+            raise UsageError(f"{what}={reference!r}: there is no module {error.name!r} here.") from error
+        raise NotMeasuredError(f"{what}={reference!r} needs {error.name!r}, which is not installed.") from error
+    except AttributeError as error:
+        raise UsageError(f"{what}={reference!r}: {error}.", "Write package.module:function.") from error
+    return found
+
+
+def _as_spec(document: dict[str, Any]) -> dict[str, Any]:
+    return {"name": document["name"], "options": {key: item for key, item in document.items() if key != "name"}}
+
+
+def _predict_all(session: Session, rows: Any, fixed_batch: int | None) -> Prediction:
+    """Answer all rows in bites, so that memory does not grow with the table; a fixed batch is filled up and cut."""
+    count, bite = row_count(rows), fixed_batch or PREDICT_ROWS
+    parts = []
+    for first in range(0, count, bite):
+        indices = np.arange(first, min(first + bite, count))
+        padded = np.resize(indices, bite) if fixed_batch else indices
+        parts.append(_cut(session.predict(take_rows(rows, padded)), len(indices)))
+    return _joined(parts)
+
+
+def _cut(answer: Prediction, rows: int) -> Prediction:
+    return _each_array(answer, lambda name: getattr(answer, name)[:rows])
+
+
+def _joined(parts: list[Prediction]) -> Prediction:
+    if not parts:
+        raise NotMeasuredError("there are no validation rows.", "Give at least ten.")
+    return _each_array(parts[0], lambda name: np.concatenate([getattr(part, name) for part in parts]))
+
+
+def _each_array(answer: Prediction, change: Callable[[str], Any]) -> Prediction:
+    """The answer with every array that it has changed."""
+    changes: dict[str, Any] = {name: change(name) for name in ARRAYS if getattr(answer, name) is not None}
+    return replace(answer, **changes)
+
+
+def _are_shares(scores: Any) -> bool:
+    return bool(np.all(scores >= 0) and np.allclose(scores.sum(axis=1), 1, atol=1e-3))
+
+
+def _versions(artifact: Artifact) -> dict[str, Any]:
+    """The opsets and the IR version of an ONNX file."""
+    if artifact.format != "onnx":
+        return {}
+    onnx = importlib.import_module("onnx")
+    model = onnx.load(artifact.path, load_external_data=False)
+    opsets = {entry.domain: entry.version for entry in model.opset_import}
+    return {"opset": opsets.get(""), "ml_opset": opsets.get("ai.onnx.ml"), "ir_version": model.ir_version}
+
+
+def _document(record: Any) -> dict[str, Any]:
+    """A record as JSON values: NaN becomes None."""
+    document: dict[str, Any] = json.loads(record.model_dump_json())
+    return document
+
+
+def _pickle(value: Any, path: Path) -> None:
+    import cloudpickle
+
+    with path.open("wb") as stream:
+        cloudpickle.dump(value, stream)
+
+
+def _unpickle(path: Path) -> Any:
+    with path.open("rb") as stream:
+        return pickle.load(stream)
+
+
+@contextmanager
+def _threads_limited(threads: int) -> Iterator[None]:
+    """The same number of threads for the BLAS and OpenMP libraries that native models call."""
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        limits: Any = nullcontext()
+    else:
+        limits = threadpool_limits(threads)
+    with limits:
+        yield
