@@ -208,7 +208,9 @@ class Workshop:
         answer = self._predict(ORIGINAL)
         first = np.arange(min(REPEATED_ROWS, self._data.rows))
         again = partial(_predict_all, session, take_rows(self._data.x, first), self._fixed_batch(ORIGINAL))
-        judging.check_deterministic(again(), again(), "the original")
+        one, started = again(), time.monotonic()
+        judging.check_deterministic(one, again(), "the original")
+        seconds_per_call = time.monotonic() - started
         artifact = self._artifacts[ORIGINAL]
         function = None
         if metric_path is not None:
@@ -233,6 +235,7 @@ class Workshop:
             "task": artifact.task,
             "call": session.call,
             "own_threads": session.own_threads,
+            "seconds_per_call": seconds_per_call,
             "accuracy": _document(score),
         }
 
@@ -309,7 +312,7 @@ class Workshop:
         wrong = [size for size in batch_sizes if size != fixed]
         if fixed is not None and wrong:
             raise NotMeasuredError(
-                f"batch size {wrong[0]} failed: {self._artifacts[name].path.name} was exported with fixed batch {fixed}.",
+                f"batch size {wrong[0]} failed: the file was exported with fixed batch {fixed}.",
                 f"Export with a dynamic batch axis, or set batch_sizes=[{fixed}].",
             )
 

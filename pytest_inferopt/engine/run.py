@@ -1,0 +1,488 @@
+"""One request from start to verdict: load, plan, optimize, examine, measure, judge."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_inferopt.domain.environment import Environment
+from pytest_inferopt.domain.model_file import inspect_model_file
+from pytest_inferopt.domain.request import OptimizationRequest
+from pytest_inferopt.domain.result import (
+    Accuracy,
+    Check,
+    CheckKind,
+    Conversion,
+    Latency,
+    RunResult,
+    Speedup,
+    Step,
+    VariantResult,
+)
+from pytest_inferopt.engine.accuracy import check_accuracy, check_conversion
+from pytest_inferopt.engine.pipeline import plan
+from pytest_inferopt.engine.store import file_sha256
+from pytest_inferopt.errors import ERROR_KINDS, InferoptError, NotMeasuredError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from types import ModuleType
+
+    from pytest_inferopt.domain.artifact import Dataset
+    from pytest_inferopt.engine.execute import Worker
+    from pytest_inferopt.engine.pipeline import PlannedStep
+    from pytest_inferopt.engine.store import Store
+    from pytest_inferopt.registry import Registry
+
+__all__ = ["Subject", "run_request"]
+
+ORIGINAL = "original"
+PICKLE_PROTOCOL = 5
+SECONDS_PER_MINUTE = 60
+# Measuring has a budget of its own, which the clock in the worker keeps; this is for a call that never returns.
+MEASURE_GRACE_SECONDS = 30
+LONG_RUN_SECONDS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """The live things of a request, which no document can carry.
+
+    Attributes:
+        model: the model; None if the request names a file or a factory.
+        data: the rows that judge; None if the request names a source.
+        training: rows to calibrate or train on.
+        metric: an own metric, ``fn(y_true, y_pred) -> float``.
+        by_value: modules whose classes travel with the model, because the worker cannot import them.
+    """
+
+    model: Any = None
+    data: Dataset | None = None
+    training: Dataset | None = None
+    metric: Callable[[Any, Any], float] | None = None
+    by_value: Sequence[ModuleType] = ()
+
+
+def run_request(
+    request: OptimizationRequest,
+    subject: Subject,
+    *,
+    worker: Worker,
+    registry: Registry,
+    store: Store,
+    on_progress: Callable[[str], None] = lambda _: None,
+) -> RunResult:
+    """Do what a request asks and judge it.
+
+    What goes wrong on the way is part of the result, as a red check of the variant it befell; the other variants go on.
+
+    Raises:
+        UsageError: the request is wrong, or the rows do not fit the model.
+    """
+    with store.working_folder() as folder:
+        return _Run(request, subject, worker, registry, store, folder, on_progress).result()
+
+
+@dataclass(eq=False)
+class _Variant:
+    """A variant while it is being made."""
+
+    name: str
+    steps: list[Step] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+    format: str | None = None
+    path: Path | None = None
+    artifact: str = ORIGINAL
+    conversion: Conversion | None = None
+    accuracy: Accuracy | None = None
+    call: str = ""
+
+    def stop(self, kind: CheckKind, error: InferoptError) -> None:
+        """Its way ends here."""
+        self.checks.append(_check(kind, self.name, error))
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether there is something to measure."""
+        return not any(check.outcome in {"not_measured", "refused"} for check in self.checks)
+
+
+class _Run:
+    def __init__(
+        self,
+        request: OptimizationRequest,
+        subject: Subject,
+        worker: Worker,
+        registry: Registry,
+        store: Store,
+        folder: Path,
+        on_progress: Callable[[str], None],
+    ) -> None:
+        self._request = request
+        self._subject = subject
+        self._worker = worker
+        self._registry = registry
+        self._store = store
+        self._folder = folder
+        self._on_progress = on_progress
+        self._deadline = time.monotonic() + request.max_time_minutes * SECONDS_PER_MINUTE
+        self._seconds: dict[str, float] = {}
+        self._notes: list[str] = []
+        self._finished: list[str] = []
+        self._generation = -1
+        self._original: dict[str, Any] = {}
+
+    def result(self) -> RunResult:
+        try:
+            with self._stage("load"):
+                self._load()
+            chains = plan(self._request, self._original["format"], self._registry)
+            with self._stage("examine"):
+                self._examine_original()
+        except UsageError:
+            raise
+        except InferoptError as error:
+            return self._nothing(error)
+        with self._stage("optimize"):
+            variants = [self._optimize(name, chain) for name, chain in chains.items()]
+        with self._stage("examine"):
+            for variant in variants:
+                self._examine(variant)
+        with self._stage("measure"):
+            measured = self._measure([variant for variant in variants if variant.is_alive])
+        return self._judged(variants, measured)
+
+    def _load(self) -> None:
+        """Bring the rows and the model into the worker; done again after it died."""
+        request, subject = self._request, self._subject
+        if not self._original:
+            self._ship()
+        self._call(
+            "begin",
+            "start",
+            folder=str(self._folder),
+            options={"threads": request.threads, "provider": request.provider},
+            opset=request.opset,
+            random_seed=request.random_seed,
+            seconds_left=self._deadline - time.monotonic(),
+        )
+        self._call("load_data", "loading the validation rows", **self._data_source)
+        if subject.training is not None:
+            self._call("load_data", "loading the training rows", **self._training_source, training=True)
+        self._original |= self._call("load_model", "loading the model", **self._model_source)
+        self._generation = self._worker.generation
+
+    def _ship(self) -> None:
+        """Write what is live in this process where the worker can read it."""
+        request, subject = self._request, self._subject
+        self._model_source = self._shipped_model()
+        if subject.data is not None:
+            self._data_source = self._shipped_rows(subject.data, "rows")
+        elif request.validation_dataset is not None:
+            self._data_source = {"spec": request.validation_dataset.model_dump(mode="json")}
+        else:
+            raise UsageError("there are no validation rows.", "Pass x (and y), or name a validation_dataset.")
+        if subject.training is not None:
+            self._training_source = self._shipped_rows(subject.training, "training")
+        self._metric_path = None
+        if subject.metric is not None:
+            self._metric_path = str(self._pickled(subject.metric, "metric"))
+
+    def _shipped_model(self) -> dict[str, Any]:
+        request, model = self._request, self._subject.model
+        if model is not None:
+            framework = self._registry.owner(model)
+            path = self._folder / f"original{'.onnx' if framework.name == 'onnx' else '.pkl'}"
+            with self._travelling_by_value():
+                _save(lambda: framework.save(model, path), type(model).__qualname__)
+            return {"path": str(path), "framework": framework.name}
+        if request.model is None:
+            raise UsageError("there is no model.", "Pass a model, or name one: model='models/churn.onnx'.")
+        if _is_factory(request.model):
+            return {"path": str(self._folder / "original.pkl"), "factory": request.model}
+        inspect_model_file(Path(request.model))
+        return {"path": str(Path(request.model).absolute()), "trust": request.trust}
+
+    def _shipped_rows(self, data: Dataset, name: str) -> dict[str, Any]:
+        path = self._pickled(data, name)
+        return {"path": str(path), "digest": file_sha256(path)}
+
+    def _pickled(self, value: Any, name: str) -> Path:
+        import cloudpickle
+
+        path = self._folder / f"{name}.pkl"
+        with self._travelling_by_value(), path.open("wb") as stream:
+            _save(lambda: cloudpickle.dump(value, stream, protocol=PICKLE_PROTOCOL), name)
+        return path
+
+    @contextmanager
+    def _travelling_by_value(self) -> Iterator[None]:
+        import cloudpickle
+
+        with ExitStack() as stack:
+            for module in self._subject.by_value:
+                cloudpickle.register_pickle_by_value(module)
+                stack.callback(cloudpickle.unregister_pickle_by_value, module)
+            yield
+
+    def _examine_original(self) -> None:
+        request = self._request
+        self._original |= self._call(
+            "examine_original",
+            "asking the original",
+            metric=request.metric,
+            metric_path=self._metric_path,
+            direction=request.metric_direction,
+            batch_sizes=list(request.batch_sizes),
+        )
+
+    def _optimize(self, name: str, chain: tuple[PlannedStep, ...]) -> _Variant:
+        variant = _Variant(name)
+        for index, step in enumerate(chain):
+            target = f"{len(self._finished)}-{index}"
+            stage = f"variant {name!r}, step {step.spec.name!r}"
+            try:
+                self._recover(variant)
+                done = self._call(
+                    "run_step", stage, source=variant.artifact, target=target, spec=step.spec.model_dump(mode="json")
+                )
+            except UsageError:
+                raise
+            except InferoptError as error:
+                variant.stop("conversion", error)
+                return variant
+            variant.format, variant.path, variant.artifact = done.pop("format"), Path(done.pop("path")), target
+            inserted = ("Inserted, because the next step takes ONNX.",) if step.was_inserted else ()
+            variant.steps.append(Step(**{**done, "notes": (*inserted, *done["notes"])}))
+        self._finished.append(variant.artifact)
+        return variant
+
+    def _recover(self, variant: _Variant | None = None) -> None:
+        """After a crash: a new worker, with all that was finished before."""
+        if self._worker.is_running and self._worker.generation == self._generation:
+            return
+        if time.monotonic() > self._deadline:
+            raise NotMeasuredError(
+                f"the deadline of {self._request.max_time_minutes:g} minutes has passed.",
+                "Raise max_time_minutes (OPTIMIZATION_MAX_TIME_MINUTES), or ask for less.",
+            )
+        self._load()
+        self._examine_original()
+        own = [variant.artifact] if variant is not None and variant.artifact != ORIGINAL else []
+        for artifact in dict.fromkeys([*self._finished, *own]):
+            self._call("adopt", "taking over finished steps", target=artifact)
+
+    def _examine(self, variant: _Variant) -> None:
+        if not variant.is_alive:
+            return
+        request = self._request
+        try:
+            self._recover()
+            found = self._call(
+                "examine",
+                f"asking variant {variant.name!r}",
+                target=variant.artifact,
+                batch_sizes=list(request.batch_sizes),
+                threshold=request.accuracy_threshold,
+            )
+        except UsageError:
+            raise
+        except InferoptError as error:
+            variant.stop("conversion", error)
+            return
+        variant.call = found["call"]
+        variant.conversion = Conversion.model_validate(found["conversion"])
+        variant.checks.append(check_conversion(variant.name, variant.conversion))
+        if "accuracy" not in found:
+            wrong = found["accuracy_error"]
+            error = ERROR_KINDS[wrong["kind"]](wrong["message"], wrong["hint"])
+            if isinstance(error, UsageError):
+                raise error
+            variant.stop("accuracy", error)
+            return
+        variant.accuracy = Accuracy.model_validate(found["accuracy"])
+        variant.checks.append(
+            check_accuracy(
+                variant.name,
+                variant.accuracy,
+                threshold=request.accuracy_threshold,
+                decision=request.accuracy_decision,
+            )
+        )
+
+    def _measure(self, variants: list[_Variant]) -> dict[str, Any]:
+        """The latencies and speed-ups of all arms, by the name of their artifact; empty if it failed."""
+        request = self._request
+        own = self._original["own_threads"]
+        self._own_threads_arm = f"{ORIGINAL} ({own})" if own else None
+        arms = list(dict.fromkeys([ORIGINAL, *(variant.artifact for variant in variants)]))
+        self._tell_duration(len(arms))
+        try:
+            self._recover()
+            measured: dict[str, Any] = self._call(
+                "measure",
+                "measuring",
+                deadline=time.monotonic() + 2 * request.measure_seconds + MEASURE_GRACE_SECONDS,
+                arms=arms,
+                own_threads_arm=self._own_threads_arm,
+                spec=request.benchmark.model_dump(mode="json"),
+            )
+        except InferoptError as error:
+            for variant in variants:
+                variant.stop("budget", error)
+            return {"latency": {}, "speedup": {}}
+        self._notes += [
+            f"batch {size}: time ran out before all blocks were measured; measure_seconds={request.measure_seconds:g} "
+            "was not enough."
+            for size in measured["was_cut"]
+        ]
+        return measured
+
+    def _tell_duration(self, arms: int) -> None:
+        spec = self._request.benchmark
+        calls = (spec.warmup_iterations + spec.iterations) * len(spec.batch_sizes) * arms
+        seconds = min(spec.measure_seconds, calls * self._original["seconds_per_call"])
+        if seconds >= LONG_RUN_SECONDS:
+            self._on_progress(
+                f"{self._request.name}: timing {arms} models at {len(spec.batch_sizes)} batch sizes, "
+                f"at most {seconds:.0f} s"
+            )
+
+    def _judged(self, variants: list[_Variant], measured: dict[str, Any]) -> RunResult:
+        original = self._original_result(_latencies(measured, ORIGINAL))
+        results = {variant.name: self._variant_result(variant, measured) for variant in variants}
+        context = ()
+        if self._own_threads_arm is not None and self._own_threads_arm in measured["latency"]:
+            name = self._own_threads_arm
+            context = (
+                original.model_copy(
+                    update={
+                        "name": name,
+                        "role": "context",
+                        "latency": _latencies(measured, name),
+                        "speedup": _speedups(measured, name),
+                        "accuracy": None,
+                    }
+                ),
+            )
+        return RunResult(
+            name=self._request.name,
+            request=self._request,
+            environment=Environment.here(),
+            original=original,
+            variants=results,
+            context=context,
+            best=_best(results, self._request.batch_sizes[0]),
+            notes=tuple(self._notes),
+            seconds=self._seconds,
+        )
+
+    def _original_result(self, latency: dict[int, Latency], checks: tuple[Check, ...] = ()) -> VariantResult:
+        known = self._original
+        path = Path(self._model_source["path"]) if self._subject.model is None and "format" in known else None
+        is_file = path is not None and path.is_file() and "factory" not in self._model_source
+        return VariantResult(
+            name=ORIGINAL,
+            role="original",
+            format=known.get("format"),
+            path=str(path) if is_file else None,
+            sha256=file_sha256(path) if is_file and path is not None else None,
+            size_bytes=known.get("size_bytes"),
+            call=known.get("call", ""),
+            accuracy=Accuracy.model_validate(known["accuracy"]) if "accuracy" in known else None,
+            latency=latency,
+            checks=checks,
+        )
+
+    def _variant_result(self, variant: _Variant, measured: dict[str, Any]) -> VariantResult:
+        path, digest, size_bytes = None, None, None
+        if variant.path is not None and variant.path.is_file() and variant.is_alive:
+            path, digest = self._store.keep(variant.path)
+            size_bytes = path.stat().st_size
+        return VariantResult(
+            name=variant.name,
+            format=variant.format,
+            path=None if path is None else str(path),
+            sha256=digest,
+            size_bytes=size_bytes,
+            call=variant.call,
+            steps=tuple(variant.steps),
+            conversion=variant.conversion,
+            accuracy=variant.accuracy,
+            latency=_latencies(measured, variant.artifact) if variant.is_alive else {},
+            speedup=_speedups(measured, variant.artifact) if variant.is_alive else {},
+            checks=tuple(variant.checks),
+        )
+
+    def _nothing(self, error: InferoptError) -> RunResult:
+        """The result where the original itself could not be measured."""
+        check = _check("conversion", ORIGINAL, error)
+        names = self._request.pipelines
+        return RunResult(
+            name=self._request.name,
+            request=self._request,
+            environment=Environment.here(),
+            original=self._original_result({}, (check,)),
+            variants={name: VariantResult(name=name) for name in names},
+            seconds=self._seconds,
+        )
+
+    def _call(self, command: str, stage: str, *, deadline: float | None = None, **parameters: Any) -> Any:
+        return self._worker.call(
+            command, parameters, stage=stage, deadline=self._deadline if deadline is None else deadline
+        )
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self._seconds[name] = self._seconds.get(name, 0) + time.monotonic() - started
+
+
+def _is_factory(model: str) -> bool:
+    """Whether a model's name is ``package.module:function`` and not a path (a drive letter is one character)."""
+    module, colon, name = model.rpartition(":")
+    return bool(colon) and all(part.isidentifier() for part in (*module.split("."), *name.split(".")))
+
+
+def _save(write: Callable[[], None], what: str) -> None:
+    try:
+        write()
+    except InferoptError:
+        raise
+    # Pickling runs the object's own code, which may raise anything.
+    except Exception as error:
+        raise NotMeasuredError(
+            f"{what} cannot be sent to the worker: {type(error).__name__}: {error}",
+            "Pass a path or package.module:factory instead of the live object.",
+        ) from error
+
+
+def _check(kind: CheckKind, variant: str, error: InferoptError) -> Check:
+    outcome = "refused" if error.kind == "refused" else "not_measured"
+    return Check(kind=kind, variant=variant, outcome=outcome, reason=error.message, next_step=error.hint)
+
+
+def _latencies(measured: dict[str, Any], name: str) -> dict[int, Latency]:
+    records = [Latency.model_validate(document) for document in measured["latency"].get(name, ())]
+    return {record.batch_size: record for record in records}
+
+
+def _speedups(measured: dict[str, Any], name: str) -> dict[int, Speedup]:
+    records = [Speedup.model_validate(document) for document in measured["speedup"].get(name, ())]
+    return {record.batch_size: record for record in records}
+
+
+def _best(results: dict[str, VariantResult], batch_size: int) -> str | None:
+    """The fastest at p50 of the first batch size among those that pass."""
+    p50_ms = {
+        name: latency.p50_ms
+        for name, result in results.items()
+        if not result.is_red and (latency := result.latency.get(batch_size)) is not None and latency.p50_ms is not None
+    }
+    return min(p50_ms, key=lambda name: p50_ms[name]) if p50_ms else None
