@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from pytest_inferopt.frameworks._onnx_graphs import nodes_of, text_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["check_model", "check_runtime"]
+__all__ = ["check_model"]
 
 # Domains whose operators onnx itself describes, and those that onnxruntime brings.
 ONNX_DOMAINS = frozenset(
@@ -32,7 +33,8 @@ def check_model(model: Any) -> None:
 
     Raises:
         RefusedError: a node is of a domain that needs a library of custom operators.
-        NotMeasuredError: an operator is unknown, or the checker of ONNX rejects the model.
+        NotMeasuredError: an operator is unknown, onnxruntime does not know the model's IR version or an opset, or
+            the checker of ONNX rejects the model.
     """
     import onnx
 
@@ -40,30 +42,12 @@ def check_model(model: Any) -> None:
     for node, versions in nodes_of(model):
         if (text_of(node.domain), text_of(node.op_type)) not in own:
             _check_node(node, versions)
+    _check_versions(model)
     try:
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, ValueError) as error:
         reason = printable(" ".join(str(error).split()), 400)
         raise NotMeasuredError(f"ONNX's checker rejects the model: {reason}.", "Export the model again.") from None
-
-
-def check_runtime(model: Any) -> None:
-    """Check that the installed onnxruntime, if there is one, knows the model's IR version and opsets.
-
-    Only onnxruntime itself knows how far it goes, so it is asked with a model of one node and the same versions.
-
-    Raises:
-        NotMeasuredError: it does not; the message names the versions.
-    """
-    try:
-        import onnxruntime
-    except ImportError:
-        return
-    probe = _probe(model)
-    try:
-        onnxruntime.InferenceSession(probe.SerializeToString(), providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors share no base class  # noqa: BLE001
-        raise _too_new(model, str(error)) from None
 
 
 def _check_node(node: Any, versions: Mapping[str, int]) -> None:
@@ -78,14 +62,39 @@ def _check_node(node: Any, versions: Mapping[str, int]) -> None:
             "Export the model with standard operators only, or with the operator as a function in the model.",
         )
     opset = versions.get(domain, versions.get("" if domain == "ai.onnx" else "ai.onnx", 1))
-    try:
-        onnx.defs.get_schema(operator, opset, "" if domain == "ai.onnx" else domain)
-    except onnx.defs.SchemaError:
+    if not _is_known(operator, opset, "" if domain == "ai.onnx" else domain):
         raise NotMeasuredError(
             f"{_shown(node)} is unknown in opset {opset} of the domain '{domain or 'ai.onnx'}' "
             f"to the installed onnx {onnx.__version__}.",
             "Export the model for another opset, or upgrade onnx and onnxruntime.",
-        ) from None
+        )
+
+
+@lru_cache(maxsize=4096)
+def _is_known(operator: str, opset: int, domain: str) -> bool:
+    import onnx
+
+    try:
+        onnx.defs.get_schema(operator, opset, domain)
+    except onnx.defs.SchemaError:
+        return False
+    return True
+
+
+def _check_versions(model: Any) -> None:
+    """Ask the installed onnxruntime, if there is one, whether it knows the model's IR version and opsets.
+
+    It states its limits nowhere but in its errors, so it is given a model of one node with the same versions.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        return
+    probe = _probe(model)
+    try:
+        onnxruntime.InferenceSession(probe.SerializeToString(), providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors share no base class  # noqa: BLE001
+        raise _too_new(model, str(error)) from None
 
 
 def _shown(node: Any) -> str:

@@ -14,7 +14,7 @@ from pytest_inferopt.domain.model_file import inspect_model_file
 from pytest_inferopt.domain.plugins import Framework
 from pytest_inferopt.domain.request import CONVERSION
 from pytest_inferopt.errors import NotMeasuredError, UsageError
-from pytest_inferopt.frameworks._onnx_check import check_model, check_runtime
+from pytest_inferopt.frameworks._onnx_check import check_model
 from pytest_inferopt.frameworks._onnx_external import embed_external_data, external_files, has_external_data
 from pytest_inferopt.frameworks._onnx_file import (
     opset_of,
@@ -127,7 +127,6 @@ def _model_proto(model: object) -> Any:
 
 def _artifact(model: Any, path: Path, notes: Sequence[str] = ()) -> Artifact:
     check_model(model)
-    check_runtime(model)
     signature = read_signature(model)
     return Artifact(
         format=Onnx.name,
