@@ -76,9 +76,14 @@ class TableSource(DatasetSource):
                     printable(did_you_mean(name, map(str, present)), 400),
                 )
         if self.target is not None and self.target in (self.columns or ()):
-            raise UsageError(f"columns: '{printable(self.target)}' is the target.", "Leave it out of the columns.")
-        if set(present) == {name for _, name in wanted[:2]} - set(self.columns or ()):
-            raise UsageError(f"{shown_path(self.path)} has no column beside the target.", "Add the model's inputs.")
+            raise UsageError(
+                f"columns: '{printable(self.target)}' is the target of {shown_path(self.path)}.",
+                "Leave it out of the columns.",
+            )
+        if not self.columns and set(present) <= {self.target, self.groups}:
+            raise UsageError(
+                f"{shown_path(self.path)} has no column beside target and groups.", "Add the model's inputs."
+            )
 
 
 def missing_library(error: ImportError, package: str) -> MissingDependencyError:

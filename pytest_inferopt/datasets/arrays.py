@@ -62,14 +62,16 @@ class Npz(DatasetSource):
     def _read(self, names: list[str]) -> dict[str, Any]:
         import numpy as np
 
-        with self.path.open("rb") as file:
-            if file.read(len(ZIP)) != ZIP:
-                raise self._not_an_archive("it is no .npz archive")
         try:
-            with np.load(self.path, allow_pickle=False) as archive:
-                return {name: self._array(archive, name) for name in names}
+            # Opened here, as NumPy leaves a file open that turns out to be no archive.
+            with self.path.open("rb") as file:
+                if file.read(len(ZIP)) != ZIP:
+                    raise self._unreadable("it is no .npz archive")
+                file.seek(0)
+                with np.load(file, allow_pickle=False) as archive:
+                    return {name: self._array(archive, name) for name in names}
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-            raise self._not_an_archive(str(error)) from None
+            raise self._unreadable(str(error)) from None
 
     def _array(self, archive: Mapping[str, Any], name: str) -> Any:
         if name not in archive:
@@ -81,19 +83,20 @@ class Npz(DatasetSource):
             return archive[name]
         except ValueError as error:
             if "allow_pickle" not in str(error):
-                raise self._not_an_archive(str(error)) from None
+                raise self._unreadable(str(error)) from None
             raise RefusedError(
                 f"the array '{printable(name)}' of {shown_path(self.path)} holds pickled Python objects.",
                 "Save numbers or fixed-width text: numpy.asarray(values, dtype=str).",
             ) from None
 
-    def _not_an_archive(self, reason: str) -> UsageError:
+    def _unreadable(self, reason: str) -> UsageError:
         return UsageError(
             f"{shown_path(self.path)} cannot be read: {printable(reason, 200)}.", "Write it with numpy.savez."
         )
 
     def _check_rows(self, arrays: Mapping[str, Any]) -> None:
-        scalar = next((name for name, array in arrays.items() if array.ndim == 0), None)
+        # A member that is no .npy file is handed over as bytes, which have no axes at all.
+        scalar = next((name for name, array in arrays.items() if not getattr(array, "ndim", 0)), None)
         if scalar is not None:
             raise UsageError(
                 f"the array '{printable(scalar)}' of {shown_path(self.path)} is a single value.",
@@ -101,8 +104,9 @@ class Npz(DatasetSource):
             )
         counts = {printable(name): array.shape[0] for name, array in arrays.items()}
         if len(set(counts.values())) > 1:
+            listed = ", ".join(f"{name} {count}" for name, count in counts.items())
             raise UsageError(
-                f"the arrays of {shown_path(self.path)} have different numbers of rows: {counts}.",
+                f"the arrays of {shown_path(self.path)} have different numbers of rows: {listed}.",
                 "Save one entry a row in each.",
             )
         if not all(counts.values()):
