@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_inferopt.domain.environment import Environment
 from pytest_inferopt.domain.model_file import inspect_model_file
-from pytest_inferopt.domain.request import OptimizationRequest
 from pytest_inferopt.domain.result import (
     Accuracy,
     Check,
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from pytest_inferopt.domain.artifact import Dataset
+    from pytest_inferopt.domain.request import OptimizationRequest
     from pytest_inferopt.engine.execute import Worker
     from pytest_inferopt.engine.pipeline import PlannedStep
     from pytest_inferopt.engine.store import Store
@@ -298,10 +298,10 @@ class _Run:
         variant.checks.append(check_conversion(variant.name, variant.conversion))
         if "accuracy" not in found:
             wrong = found["accuracy_error"]
-            error = ERROR_KINDS[wrong["kind"]](wrong["message"], wrong["hint"])
-            if isinstance(error, UsageError):
-                raise error
-            variant.stop("accuracy", error)
+            failure = ERROR_KINDS[wrong["kind"]](wrong["message"], wrong["hint"])
+            if isinstance(failure, UsageError):
+                raise failure
+            variant.stop("accuracy", failure)
             return
         variant.accuracy = Accuracy.model_validate(found["accuracy"])
         variant.checks.append(
@@ -354,7 +354,7 @@ class _Run:
     def _judged(self, variants: list[_Variant], measured: dict[str, Any]) -> RunResult:
         original = self._original_result(_latencies(measured, ORIGINAL))
         results = {variant.name: self._variant_result(variant, measured) for variant in variants}
-        context = ()
+        context: tuple[VariantResult, ...] = ()
         if self._own_threads_arm is not None and self._own_threads_arm in measured["latency"]:
             name = self._own_threads_arm
             context = (

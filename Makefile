@@ -1,0 +1,39 @@
+# make demo    the main job on real data, in a venv of its own making
+# make test    everything: tests, lint, types, layer contracts
+# make bench   the tables of benchmarks/, by hand
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test lint types layers bench clean
+
+$(STAMP): pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "python 3.11 or newer is needed: set PYTHON=…"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	touch $@
+
+demo: $(STAMP)
+	$(BIN)/python -m pytest --inferopt --inferopt-only -q -p no:randomly --no-header --rootdir=examples/digits examples/digits
+
+test: $(STAMP) lint types layers
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --durations=10
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+layers: $(STAMP)
+	$(BIN)/lint-imports
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks.conversion
+	$(BIN)/python -m benchmarks.overhead
+
+clean:
+	rm -rf $(VENV) .inferopt .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist

@@ -1,0 +1,264 @@
+"""One pytest session under ``--inferopt``: its defaults, its worker, its results and its words."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_inferopt import __version__
+from pytest_inferopt.api import as_dataset, publish, request_for, run
+from pytest_inferopt.domain.environment import Environment
+from pytest_inferopt.domain.request import parse_request
+from pytest_inferopt.engine.execute import Worker
+from pytest_inferopt.engine.store import Store
+from pytest_inferopt.errors import InferoptError, UsageError, did_you_mean
+from pytest_inferopt.options import LATER, OPTIONS, Option, dest
+from pytest_inferopt.plugin import is_inferopt_test
+from pytest_inferopt.plugin.text import failure_text
+from pytest_inferopt.registry import discover
+from pytest_inferopt.settings import check_is_built, project_defaults
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    from pytest_inferopt.domain.result import RunResult
+
+__all__ = ["InferoptSession"]
+
+MARKER = "pytest.mark.inferopt"
+UNCHECKED = pytest.StashKey[list["RunResult"]]()
+CALLS = pytest.StashKey[list[str]]()
+
+
+class InferoptSession:
+    """Registered as a plugin while ``--inferopt`` is on.
+
+    Raises:
+        UsageError: an option, an environment variable or the project's table is wrong.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._registry = discover()
+        project = project_defaults(config.rootpath, os.environ)
+        given = dict(_options_given(config))
+        self._defaults = {k: v for k, v in project.items() if k not in {"report", "store"}} | {
+            option.field: value for option, value in given.items() if option.field is not None
+        }
+        own = {option.flag: value for option, value in given.items() if option.field is None}
+        check_is_built(parse_request(self._defaults, where="command line"), where="command line")
+        for flag, value in own.items():
+            if flag in LATER and value:
+                raise UsageError(f"command line: {flag} is set, but {LATER[flag]}.")
+        self._reports = self._checked_reports(own.get("--inferopt-report") or project.get("report"))
+        self._store = Store(config.rootpath / (own.get("--inferopt-store") or project.get("store") or ".inferopt"))
+        self._worker = Worker()
+        self._results: list[RunResult] = []
+
+    def _checked_reports(self, wanted: Any) -> tuple[str, ...]:
+        names = (wanted,) if isinstance(wanted, str) else tuple(wanted or ("terminal",))
+        known = self._registry.names("reporters")
+        for name in names:
+            if name.partition(":")[0] not in known:
+                raise UsageError(f"no report type named {name!r};", did_you_mean(name, known))
+        return names
+
+    def pytest_report_header(self) -> str:
+        """One line: version, machine, how latency is measured."""
+        spec = parse_request(self._defaults, where="command line").benchmark
+        threads = f"{spec.threads} thread{'s' if spec.threads > 1 else ''}"
+        batches = ",".join(map(str, spec.batch_sizes))
+        return (
+            f"inferopt: {__version__} · cpu {Environment.here().headline} · {threads} · "
+            f"{spec.warmup_iterations}+{spec.iterations} iterations · batch {batches} · no baseline"
+        )
+
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        """A marked test that asks for neither fixture gets its result all the same: green and empty is no verdict."""
+        names = getattr(item, "fixturenames", None)
+        if names is not None and item.get_closest_marker("inferopt") and not is_using_a_fixture(names):
+            names.append("inferopt_result")
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Under ``--inferopt-only``, deselect what is no inferopt test."""
+        if not self._config.getoption("inferopt_only"):
+            return
+        others = [item for item in items if not is_inferopt_test(item)]
+        if others:
+            items[:] = [item for item in items if is_inferopt_test(item)]
+            self._config.hook.pytest_deselected(items=others)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """After the body: fail on a red result that nobody has checked, and on a fixture that was never called."""
+        outcome = yield
+        for result in item.stash.get(UNCHECKED, []):
+            _fail_if_red(result)
+        if "inferopt" in getattr(item, "fixturenames", ()) and not item.stash.get(CALLS, []):
+            pytest.fail(
+                "inferopt: the test asks for the inferopt fixture and never calls it, so nothing was measured.\n"
+                "  next: call inferopt(model, x, y), or drop the fixture.",
+                pytrace=False,
+            )
+        return outcome
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """The tables, where the report is wanted."""
+        if not self._results or "terminal" not in self._reports:
+            return
+        terminalreporter.ensure_newline()
+        terminalreporter.write(publish(tuple(self._results), "terminal", registry=self._registry))
+
+    def pytest_unconfigure(self) -> None:
+        """End the worker, however the session ended."""
+        self._worker.stop()
+
+    def door(self, request: pytest.FixtureRequest) -> Callable[..., RunResult]:
+        """What the `inferopt` fixture is in one test."""
+
+        def inferopt(  # noqa: PLR0913 - the live things of a request, then its fields
+            model: Any = None,
+            x: Any = None,
+            y: Any = None,
+            *,
+            groups: Any = None,
+            training_data: Any = None,
+            metric: Any = None,
+            name: str | None = None,
+            check: bool | str = True,
+            **fields: Any,
+        ) -> RunResult:
+            try:
+                live = {"model": model, "training_data": training_data, "metric": metric}
+                result = self._run(request, live, (x, y, groups), name, fields)
+            except InferoptError as error:
+                pytest.fail(f"inferopt: {error}", pytrace=False)
+            if check is True:
+                _fail_if_red(result)
+            elif check == "after":
+                request.node.stash.setdefault(UNCHECKED, []).append(result)
+            return result
+
+        return inferopt
+
+    def _run(
+        self,
+        request: pytest.FixtureRequest,
+        live: dict[str, Any],
+        rows: tuple[Any, Any, Any],
+        name: str | None,
+        fields: dict[str, Any],
+    ) -> RunResult:
+        item = request.node
+        calls = item.stash.setdefault(CALLS, [])
+        key = name or ""
+        if key in calls:
+            which = f"name={name!r} again" if name else "without a name"
+            raise UsageError(
+                f"inferopt() was called {which} in one test.", "Give each call its own: inferopt(…, name='int8')."
+            )
+        calls.append(key)
+        marker = _marker_fields(item)
+        x, y, groups = rows
+        if x is None and "validation_dataset" not in {**marker, **fields}:
+            data = as_dataset(request.getfixturevalue("inferopt_data"))
+        else:
+            data = None if x is None else as_dataset((x, y))
+        if data is not None and groups is not None:
+            data = type(data)(data.x, data.y, groups)
+        overrides = {key: value for key, value in live.items() if value is not None}
+        values = {"name": name or _title(item), **self._defaults, **marker, **fields}
+        model = overrides.get("model", values.pop("model", None))
+        training = overrides.get("training_data")
+        metric = overrides.get("metric", marker.get("metric", request.getfixturevalue("inferopt_metric")))
+        optimization, subject = request_for(
+            values,
+            model=request.getfixturevalue("inferopt_model") if model is None else model,
+            data=data,
+            training=as_dataset(request.getfixturevalue("inferopt_training_data") if training is None else training),
+            metric=metric,
+            where=MARKER if set(marker) - set(self._defaults) else "inferopt()",
+            by_value=tuple(_test_modules(item)),
+        )
+        result = run(
+            optimization,
+            subject,
+            worker=self._worker,
+            registry=self._registry,
+            store=self._store,
+            on_progress=self._say,
+        )
+        self._results.append(result)
+        return result
+
+    def _say(self, text: str) -> None:
+        """Tell whoever watches, past pytest's capture."""
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        capture = self._config.pluginmanager.get_plugin("capturemanager")
+        if reporter is None or capture is None:
+            return
+        with capture.global_and_fixture_disabled():
+            reporter.ensure_newline()
+            reporter.write_line(f"inferopt: {text}")
+
+
+def is_using_a_fixture(names: list[str]) -> bool:
+    """Whether a test asks for the plugin's call or its result by itself."""
+    return "inferopt" in names or "inferopt_result" in names
+
+
+def _options_given(config: pytest.Config) -> Iterator[tuple[Option, Any]]:
+    """The options that were set, with their values parsed."""
+    for option in OPTIONS:
+        text = config.getoption(dest(option))
+        if text is None or text is False:
+            continue
+        yield option, _parsed(option, text)
+
+
+def _parsed(option: Option, text: Any) -> Any:
+    if option.parse is None:
+        return True
+    try:
+        if option.is_repeatable:
+            return tuple(option.parse(one) for one in text)
+        return option.parse(text)
+    except ValueError as error:
+        raise UsageError(f"{option.flag}={text!r} cannot be read: {error}.") from None
+
+
+def _marker_fields(item: pytest.Item) -> dict[str, Any]:
+    """The keywords of all markers of a test, the nearest last."""
+    fields: dict[str, Any] = {}
+    for marker in reversed(list(item.iter_markers("inferopt"))):
+        if marker.args:
+            raise UsageError(f"{MARKER} takes keywords only, got {marker.args[0]!r}.", "Write model=…, for example.")
+        fields |= marker.kwargs
+    return fields
+
+
+def _title(item: pytest.Item) -> str:
+    """What the report calls a test's model: ``test_churn[forest]`` is ``churn[forest]``."""
+    return re.sub(r"^test_?", "", item.name) or item.name
+
+
+def _test_modules(item: pytest.Item) -> Iterator[ModuleType]:
+    """The test's own module and all conftest modules: the worker cannot import them as pytest did."""
+    module = getattr(item, "module", None)
+    if isinstance(module, ModuleType) and sys.modules.get(module.__name__) is module:
+        yield module
+    for plugin in item.config.pluginmanager.get_plugins():
+        is_module = isinstance(plugin, ModuleType) and sys.modules.get(plugin.__name__) is plugin
+        if is_module and Path(getattr(plugin, "__file__", None) or "").name == "conftest.py":
+            yield plugin
+
+
+def _fail_if_red(result: RunResult) -> None:
+    if not result.passed:
+        pytest.fail(failure_text(result), pytrace=False)

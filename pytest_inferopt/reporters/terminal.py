@@ -1,0 +1,177 @@
+"""The table at the end of a pytest run."""
+
+from __future__ import annotations
+
+import shutil
+from io import StringIO
+from typing import TYPE_CHECKING, ClassVar
+
+from pytest_inferopt.domain.plugins import Reporter
+from pytest_inferopt.domain.text import printable
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from pytest_inferopt.domain.result import Latency, RunResult, Speedup, VariantResult
+
+__all__ = ["Terminal"]
+
+NOTHING = "–"
+LEAST_WIDTH = 100
+SECOND_BATCH = 32
+
+
+class Terminal(Reporter):
+    """A table a model, readable at 100 columns, and what each step did below it."""
+
+    name: ClassVar[str] = "terminal"
+    needs: ClassVar[tuple[str, ...]] = ("rich",)
+
+    def render(self, results: tuple[RunResult, ...]) -> str:
+        """Draw the results as plain text; names from outside cannot colour or break it."""
+        from rich.console import Console
+
+        width = max(shutil.get_terminal_size((140, 40)).columns, LEAST_WIDTH)
+        console = Console(
+            file=StringIO(), width=width, force_terminal=False, highlight=False, emoji=False, markup=False
+        )
+        for result in results:
+            console.print(f" inferopt: {printable(result.name)} ".center(width, "="), soft_wrap=True)
+            console.print(_table(result))
+            for line in _notes(result):
+                console.print(line, soft_wrap=True)
+        text: str = console.file.getvalue()  # type: ignore[attr-defined]  # the StringIO above
+        return text
+
+
+def _table(result: RunResult) -> Table:
+    from rich.table import Table
+
+    first, second = _shown_batches(result)
+    table = Table(box=None, pad_edge=False, header_style="", padding=(0, 2, 0, 0))
+    table.add_column("variant", overflow="fold")
+    table.add_column("size", justify="right", no_wrap=True)
+    metric = result.original.accuracy.metric if result.original.accuracy else "accuracy"
+    table.add_column(printable(metric), no_wrap=True)
+    table.add_column(f"batch {first} p50/p95/p99 ms", no_wrap=True)
+    if second is not None:
+        table.add_column(f"batch {second} p50", justify="right", no_wrap=True)
+    table.add_column(f"speed-up, batch {first}", no_wrap=True)
+    table.add_column("verdict", overflow="fold")
+    for variant in (result.original, *result.context, *result.variants.values()):
+        cells = [printable(_label(variant)), _size(variant), _accuracy(variant), _percentiles(variant, first, result)]
+        if second is not None:
+            cells.append(_p50(variant, second))
+        table.add_row(*cells, _speedup(variant.speedup.get(first)), printable(_verdict(variant, result), limit=400))
+    return table
+
+
+def _shown_batches(result: RunResult) -> tuple[int, int | None]:
+    """The first batch size in full, and one larger beside it: 32 where it was measured, else the last."""
+    sizes = result.request.batch_sizes
+    rest = [size for size in sizes[1:] if size == SECOND_BATCH] or list(sizes[-1:] if len(sizes) > 1 else ())
+    return sizes[0], rest[0] if rest else None
+
+
+def _label(variant: VariantResult) -> str:
+    return f"{variant.name} {variant.format}" if variant.role == "original" and variant.format else variant.name
+
+
+def _size(variant: VariantResult) -> str:
+    if variant.size_mb is None:
+        return NOTHING
+    return f"{variant.size_mb:.1f} MB" if variant.size_mb >= 1 else f"{variant.size_mb * 1000:.1f} kB"
+
+
+def _accuracy(variant: VariantResult) -> str:
+    found = variant.accuracy
+    if found is None or found.score is None:
+        return NOTHING
+    if variant.role != "variant" or found.ratio is None:
+        return f"{found.score:.4f}"
+    low, high = (found.interval.low, found.interval.high) if found.interval else (None, None)
+    interval = f" [{low:.3f},{high:.3f}]" if low is not None and high is not None else ""
+    return f"{found.score:.4f} ({found.ratio:.4f}{interval})"
+
+
+def _percentiles(variant: VariantResult, batch_size: int, result: RunResult) -> str:
+    latency = variant.latency.get(batch_size)
+    if latency is None:
+        return NOTHING
+    weak = () if not result.request.quick else ("p50", "p95", "p99")
+    return " / ".join(
+        f"{_ms(getattr(latency, f'{name}_ms'))}{'~' if name in {*latency.advisory, *weak} else ''}"
+        for name in ("p50", "p95", "p99")
+    )
+
+
+def _p50(variant: VariantResult, batch_size: int) -> str:
+    latency = variant.latency.get(batch_size)
+    return NOTHING if latency is None else _ms(latency.p50_ms)
+
+
+def _ms(milliseconds: float | None) -> str:
+    """Three significant digits, down to tenths of a microsecond."""
+    if milliseconds is None:
+        return NOTHING
+    for bound, digits in ((0.1, 4), (1, 3), (10, 2), (100, 1)):
+        if milliseconds < bound:
+            return f"{milliseconds:.{digits}f}"
+    return f"{milliseconds:.0f}"
+
+
+def _speedup(speedup: Speedup | None) -> str:
+    if speedup is None or speedup.estimate is None:
+        return NOTHING
+    digits = 1 if speedup.estimate >= 1 else 2
+    low, high = speedup.interval.low, speedup.interval.high
+    interval = f" [{low:.{digits}f},{high:.{digits}f}]" if low is not None and high is not None else ""
+    return f"{speedup.estimate:.{digits}f}×{interval}"
+
+
+def _verdict(variant: VariantResult, result: RunResult) -> str:
+    red = next((check for check in variant.checks if check.is_red), None)
+    if red is not None:
+        return f"{red.outcome.replace('_', ' ')}: {red.reason}"
+    if variant.role == "original":
+        return "reference"
+    if variant.role == "context":
+        return "for context"
+    if not variant.checks:
+        return "not measured: the original was not"
+    return "passed, best" if variant.name == result.best and len(result.variants) > 1 else "passed"
+
+
+def _notes(result: RunResult) -> list[str]:
+    lines = []
+    if result.original.call:
+        lines.append(f"  timed: original {result.original.call}; {_latency_note(result)}")
+    for variant in result.variants.values():
+        if variant.conversion is not None:
+            passed = next((c for c in variant.checks if c.kind == "conversion"), None)
+            opset = f"opset {variant.conversion.opset}, " if variant.conversion.opset else ""
+            lines.append(f"  {variant.name}: {opset}{passed.reason if passed else ''}")
+        for step in variant.steps:
+            lines += [f"  {variant.name}: {step.name}: {note}" for note in step.notes]
+        if variant.accuracy is not None:
+            lines += [f"  {variant.name}: {note}" for note in variant.accuracy.notes]
+    lines += [f"  {note}" for note in result.notes]
+    if result.request.quick:
+        lines.append("  quick run: every latency figure is advisory (~)")
+    return [printable(line, limit=1000) for line in lines]
+
+
+def _latency_note(result: RunResult) -> str:
+    """Calls, cold call and feed building at the first batch size, which stand in no percentile."""
+    first = result.request.batch_sizes[0]
+    shown = [
+        _aside(variant.name, latency)
+        for variant in (result.original, *result.variants.values())
+        if (latency := variant.latency.get(first)) is not None
+    ]
+    return f"batch {first}, apart from the percentiles: {'; '.join(shown)}" if shown else "nothing was timed"
+
+
+def _aside(name: str, latency: Latency) -> str:
+    count = "" if latency.iterations == latency.iterations_requested else f", {latency.iterations} calls only"
+    return f"{name} cold call {_ms(latency.cold_call_ms)} ms, feed {_ms(latency.feed_ms)} ms{count}"
