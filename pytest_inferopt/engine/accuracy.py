@@ -7,22 +7,34 @@ its interval is always shown, and decides only where the request says so.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytest_inferopt.domain.result import Accuracy, Check, Conversion, Interval
-from pytest_inferopt.engine.metrics import (
-    Context,
-    Metric,
-    align,
-    as_labels,
+from pytest_inferopt.domain.result import Accuracy, Interval
+from pytest_inferopt.engine.accuracy_check import check_accuracy, straddles
+from pytest_inferopt.engine.answers import (
+    PARTS,
+    check_kinds,
     classes_of,
     codes_of,
+    is_missing,
+    label_flips,
+    non_finite_rows,
     part_of,
-    resolve_metric,
+    row_count_of,
     same_labels,
+    score_columns,
+    without_column_axis,
 )
+from pytest_inferopt.engine.conversion import (
+    check_comparable,
+    check_conversion,
+    check_deterministic,
+    compare_outputs,
+)
+from pytest_inferopt.engine.metrics import Context, Metric, resolve_metric
 from pytest_inferopt.engine.statistics import (
     LEVEL,
     paired_bootstrap,
@@ -55,11 +67,9 @@ __all__ = [
 MIN_ROWS = 10
 MAX_RATIO = 1e6  # of a variant without any error: JSON has no infinity
 DRAWS, MIN_DRAWS = 2000, 200
-# Rows times draws: beyond, there are fewer draws (said in the interval's method). About 2 s of our own metrics, and
-# half a minute of scikit-learn's or a user's.
+# Rows times draws: beyond, there are fewer draws, and the interval's method says so.
 MAX_ROW_DRAWS, MAX_FOREIGN_ROW_DRAWS = 200_000_000, 20_000_000
-REPEAT_TOLERANCE = 1e-6
-Z = 1.959963984540054
+BINARY = 2
 
 
 def measure_accuracy(  # noqa: PLR0913 - what is compared, on which rows, by what, against what
@@ -77,7 +87,7 @@ def measure_accuracy(  # noqa: PLR0913 - what is compared, on which rows, by wha
 
     Args:
         original: what the original answers for N rows.
-        variant: what the variant answers for the same rows.
+        variant: what the variant answers for the same rows; the original itself gets no interval.
         y: the target (N,) or (N, K); None where there is none.
         groups: the query or group of each row (N,): such rows are drawn together. None where there are none.
         metric: of `resolve_metric`.
@@ -90,23 +100,26 @@ def measure_accuracy(  # noqa: PLR0913 - what is compared, on which rows, by wha
         NotMeasuredError: fewer than 10 rows, answers or labels that do not fit each other, a score that is zero,
             negative or no number: where a ratio of scores would mean nothing.
     """
-    rows = _check_rows(original, variant, y, groups)
+    rows = _check_rows(original, y, groups)
+    check_comparable(original, variant)
+    _check_finite("the original", original, PARTS)
+    _check_finite("the variant", variant, _numbers_read_by(metric))
     target = _target(metric, original, y)
-    context = Context(tuple(classes) if classes is not None else (), groups)
-    notes = [*metric.notes]
-    _check_finite(original, "the original")
-    _check_columns(original, variant)
-    if metric.target == "y" and (original.labels is not None or original.scores is not None):
-        notes += _check_classes(target, original, context)
-        context = Context(_all_classes(context.classes, target, original.labels, variant.labels), groups)
-        notes += _class_notes(metric, target, context)
+    known = _known_classes(original, target, classes)
+    notes = [*metric.notes, *_class_notes(metric, original, target, known)]
+    occurring = classes_of(target, original.labels, variant.labels) if _is_by_class(metric, original) else ()
+    context = Context(
+        classes=(*known, *(label for label in occurring if label not in set(known))),
+        groups=None if groups is None else without_column_axis(groups),
+    )
     score, reference = metric.score(target, variant, context), metric.score(target, original, context)
     ratio = _ratio(metric, score, reference)
-    if metric.counts:
-        interval, z = _counted(metric, target, (original, variant), threshold)
-    else:
-        interval, z = _drawn(metric, target, (original, variant), context, random_seed, ratio, threshold)
-    straddles = _straddles(interval, threshold)
+    interval, settle = None, None
+    if variant is not original:
+        compare = _by_counts if metric.counts else _by_draws
+        interval, z = compare(metric, target, (original, variant), context, threshold, random_seed)
+        notes += _interval_notes(metric, interval)
+        settle = rows_to_settle(rows, z) if ratio > threshold and straddles(interval, threshold) else None
     return Accuracy(
         metric=metric.name,
         direction=metric.direction,
@@ -115,36 +128,42 @@ def measure_accuracy(  # noqa: PLR0913 - what is compared, on which rows, by wha
         original=reference,
         ratio=ratio,
         interval=interval,
-        rows_to_settle=rows_to_settle(rows, z) if straddles else None,
-        disagreements=_label_flips(original, variant),
+        rows_to_settle=settle,
+        disagreements=label_flips(original, variant),
         notes=tuple(notes),
     )
 
 
-# --- what must hold before anything is computed ---------------------------------------------------------------
+# --- what must hold before anything is computed -----------------------------------------------------------------
 
 
-def _rows_of(prediction: Prediction) -> int:
-    parts = (prediction.labels, prediction.values, prediction.scores)
-    return next((len(part) for part in parts if part is not None), 0)
-
-
-def _check_rows(original: Prediction, variant: Prediction, y: Any, groups: Any) -> int:
-    rows = _rows_of(original)
+def _check_rows(original: Prediction, y: Any, groups: Any) -> int:
+    rows = row_count_of(original)
     if rows < MIN_ROWS:
         raise NotMeasuredError(
             f"{rows or 'no'} validation rows, accuracy needs at least {MIN_ROWS}.",
-            "give more rows; an interval of a few percent takes some hundred",
-        )
-    if _rows_of(variant) != rows:
-        raise NotMeasuredError(
-            f"the variant answers {_rows_of(variant)} rows, the original {rows}.",
-            "convert with a dynamic batch axis",
+            "Give more; an interval of a few percent takes some hundred.",
         )
     for name, values in (("y", y), ("groups", groups)):
         if values is not None and len(values) != rows:
-            raise UsageError(f"{name} has {len(values)} entries for {rows} rows.", "give one entry a row")
+            raise UsageError(f"{name} has {len(values)} entries for {rows} rows.", "Give one a row.")
     return rows
+
+
+def _numbers_read_by(metric: Metric) -> Sequence[str]:
+    """The parts whose NaN would spoil the score; of a label metric none, since a label is right or wrong."""
+    return {"scores": ("scores",), "probabilities": ("scores",), "labels": ()}.get(metric.needs, ("scores", "values"))
+
+
+def _check_finite(who: str, prediction: Prediction, parts: Sequence[str]) -> None:
+    for name in parts:
+        values = getattr(prediction, name)
+        bad = np.flatnonzero(non_finite_rows(values)) if values is not None else np.array([])
+        if bad.size:
+            raise NotMeasuredError(
+                f"{who}'s {name} are NaN or infinite in {bad.size:,} of {len(values):,} rows, first in row {bad[0]}.",
+                "Leave such rows out, or look at what the model gets for them.",
+            )
 
 
 def _target(metric: Metric, original: Prediction, y: Any) -> Any:
@@ -159,118 +178,70 @@ def _target(metric: Metric, original: Prediction, y: Any) -> Any:
     if y is None:
         raise NotMeasuredError(
             f"metric {metric.name!r} needs y, and there is none.",
-            "pass y, or use metric='agreement' (labels) or 'fidelity' (values), which hold the variant to the original",
+            "Pass y, or hold the variant to the original: metric='agreement' (labels) or 'fidelity' (values).",
         )
-    target = as_labels(y)
-    missing = np.flatnonzero(_is_missing(target).reshape(len(target), -1).any(axis=1))
-    if missing.size:
-        raise UsageError(f"y is missing (NaN) in row {missing[0]}{_and_more(missing.size)}.", "drop or label such rows")
+    target = without_column_axis(y)
+    if target.dtype.kind == "O":
+        missing = np.array([is_missing(item) for item in target.ravel().tolist()]).reshape(target.shape)
+        bad = np.flatnonzero(missing.reshape(len(target), -1).any(axis=1))
+    else:
+        bad = np.flatnonzero(non_finite_rows(target))
+    if bad.size:
+        more = f" and {bad.size - 1:,} more" if bad.size > 1 else ""
+        raise UsageError(f"y is missing (NaN or infinite) in row {bad[0]}{more}.", "Drop such rows, or label them.")
     return target
 
 
-def _and_more(count: int) -> str:
-    return f" and {count - 1} more" if count > 1 else ""
+def _is_by_class(metric: Metric, original: Prediction) -> bool:
+    return metric.target == "y" and (original.labels is not None or original.scores is not None)
 
 
-def _is_missing(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Where an array has NaN, infinity, None, NaT or pandas' NA."""
-    if values.dtype.kind in "fc":
-        return np.asarray(~np.isfinite(values), dtype=np.bool_)
-    if values.dtype.kind != "O":
-        return np.zeros(values.shape, dtype=np.bool_)
-    missing = [item is None or type(item).__name__ in {"NAType", "NaTType"} or _is_nan(item) for item in values.flat]
-    return np.array(missing, dtype=np.bool_).reshape(values.shape)
+def _known_classes(original: Prediction, target: Any, classes: Sequence[Any] | None) -> tuple[Any, ...]:
+    """The labels in the order of the scores' columns, as told or, for a network's columns, as their positions."""
+    if classes is not None:
+        return tuple(classes)
+    if original.scores is None:
+        return ()
+    columns = score_columns(original.scores, are_probabilities=False).shape[1]
+    found = classes_of(target, original.labels)
+    are_positions = all(isinstance(label, int) and 0 <= label < columns for label in found)
+    return tuple(range(columns)) if are_positions else ()
 
 
-def _is_nan(item: Any) -> bool:
-    return isinstance(item, float | np.floating) and math.isnan(item)
+def _class_notes(metric: Metric, original: Prediction, target: Any, known: tuple[Any, ...]) -> list[str]:
+    """Hold the labels of y against those of the model, and tell what counts but must be known.
 
-
-def _non_finite_rows(values: Any) -> NDArray[np.bool_]:
-    """Whether each row (N,) has NaN or infinity."""
-    array = np.asarray(values)
-    if array.dtype.kind not in "fc":
-        return np.zeros(len(array), dtype=np.bool_)
-    bad: NDArray[np.bool_] = np.any(~np.isfinite(array.reshape(len(array), -1)), axis=1)
-    return bad
-
-
-def _check_finite(original: Prediction, who: str) -> None:
-    for name in ("labels", "scores", "values"):
-        values = getattr(original, name)
-        bad = np.flatnonzero(_non_finite_rows(values)) if values is not None else np.array([])
-        if bad.size:
-            raise NotMeasuredError(
-                f"{who}'s own {name} are NaN or infinite in {bad.size} of {len(values)} rows, first in row {bad[0]}.",
-                "leave such rows out, or impute inside the model",
-            )
-
-
-def _check_columns(original: Prediction, variant: Prediction) -> None:
-    """The variant must score as many classes as the original."""
-    if original.scores is None or variant.scores is None:
-        return
-    first, second = (np.shape(as_labels(scores)) for scores in (original.scores, variant.scores))
-    if first[1:] != second[1:]:
-        raise NotMeasuredError(
-            f"the variant's scores have shape {second}, the original's {first}: the classes differ.",
-            "convert so that every class keeps its column (skl2onnx: zipmap off)",
-        )
-
-
-def _kind(values: Any) -> str:
-    """What labels are made of: ``text`` or ``numbers``."""
-    array = np.asarray(values)
-    first = array.flat[0] if array.dtype.kind == "O" and array.size else array.dtype.type()
-    return "text" if isinstance(first, str | bytes) else "numbers"
-
-
-def _check_classes(target: Any, original: Prediction, context: Context) -> list[str]:
-    """Hold the labels of y against those that the model knows, and tell what does not fit but counts."""
-    known = context.classes or (() if original.labels is None else classes_of(original.labels))
-    present = classes_of(target)
-    if known and _kind(target) != _kind(np.asarray(known, dtype=object)):
-        raise NotMeasuredError(
-            f"y holds {present[0]!r} ({_kind(target)}), the model answers {known[0]!r} ({_kind(known)}): "
-            "no row could ever be right.",
-            "give y in the type that the model was trained on",
-        )
-    answerable = _answerable(original, context)
-    if answerable is not None and target.ndim == 1 and len(present) > answerable:
+    Raises:
+        NotMeasuredError: texts against numbers, or more classes than the model can answer.
+    """
+    if not _is_by_class(metric, original):
+        return []
+    names = np.array(known, dtype=object) if known else original.labels
+    if names is not None and len(names):
+        check_kinds(target, names, "y and the model's labels")
+    if target.ndim != 1:
+        return []
+    present, notes = classes_of(target), []
+    columns = None if original.scores is None else score_columns(original.scores, are_probabilities=False).shape[1]
+    answerable = len(known) or columns
+    if answerable and len(present) > answerable:
         raise NotMeasuredError(
             f"y holds {len(present)} classes, the model can answer {answerable}.",
-            "give the rows of the model's own classes, or a model of all of them",
+            "Leave out rows of classes that the model does not know.",
         )
-    return []
-
-
-def _answerable(original: Prediction, context: Context) -> int | None:
-    """How many classes the model can answer, where that is known."""
-    if context.classes:
-        return len(context.classes)
-    if original.scores is None:
-        return None
-    scores = as_labels(original.scores)
-    return 2 if scores.ndim == 1 else int(scores.shape[1])
-
-
-def _all_classes(classes: tuple[Any, ...], *labels: Any) -> tuple[Any, ...]:
-    """The model's classes in its own order, then the labels that it does not know."""
-    return (*classes, *(label for label in classes_of(*labels) if label not in set(classes)))
-
-
-def _class_notes(metric: Metric, target: Any, context: Context) -> list[str]:
-    notes = []
-    present = classes_of(target)
-    if target.ndim == 1 and len(present) == 1:
-        notes.append(f"y holds one class only, {present[0]!r}: nothing is said about the others")
-    if metric.stratify and not metric.foreign and metric.name != "balanced_accuracy":
-        count = len(context.classes)
-        notes.append(f"positive class {context.classes[1]!r}" if count == 2 else f"mean over {count} classes")  # noqa: PLR2004 - binary
+    unknown = [label for label in present if known and label not in set(known)]
+    if unknown:
+        notes.append(f"y holds labels that the model does not know, always wrong: {unknown[:10]!r}")
+    if len(present) == 1:
+        notes.append(f"y holds one class only, {present[0]!r}: nothing is said about others")
+    if metric.has_positive_class:
+        classes = known or classes_of(target, original.labels)
+        binary = len(classes) == BINARY and not unknown
+        notes.append(f"of the positive class, {classes[1]!r}" if binary else "mean over classes (macro)")
     return notes
 
 
-# --- the ratio and its interval -------------------------------------------------------------------------------
+# --- the ratio and its interval ---------------------------------------------------------------------------------
 
 
 def _quotient(metric: Metric, score: float, reference: float) -> float:
@@ -287,52 +258,51 @@ def _ratio(metric: Metric, score: float, reference: float) -> float:
         if not math.isfinite(figure):
             raise NotMeasuredError(
                 f"the {who}'s {metric.name} is {figure}.",
-                "check that y has several classes or values, or use another metric",
+                "Check that y has several classes or values, or use another metric.",
             )
     if reference == 0:
-        means = "gets nothing right" if metric.direction == "higher" else "makes no error at all"
-        other = "accuracy or mae" if metric.direction == "higher" else "r2 or agreement"
+        is_loss = metric.direction == "lower"
         raise NotMeasuredError(
-            f"the original's {metric.name} is 0: it {means}, so no ratio to it is defined.",
-            f"check that y and the rows belong together, or use another metric ({other})",
+            f"the original's {metric.name} is 0{', no error at all' if is_loss else ''}: no ratio to it is defined.",
+            "Judge rows that it was not trained on, or use metric='r2' or 'agreement'."
+            if is_loss
+            else "Check that y and the rows belong together, or use a metric that is not 0 here.",
         )
     ratio = _quotient(metric, score, reference)
     if math.isnan(ratio):
         raise NotMeasuredError(
             f"{metric.name} is {reference:.4g} for the original and {score:.4g} for the variant: "
-            "a ratio with a negative score means nothing.",
-            "use a metric that is never negative (rmse, mae, accuracy)",
+            "a ratio to or from a negative score means nothing.",
+            "Use a metric that is never negative (rmse, mae, accuracy).",
         )
     return min(ratio, MAX_RATIO)
 
 
-def _counted(
-    metric: Metric, target: Any, models: tuple[Prediction, Prediction], threshold: float
+def _by_counts(
+    metric: Metric, target: Any, models: tuple[Prediction, Prediction], _: Context, threshold: float, __: int
 ) -> tuple[Interval, float]:
     """The score interval of two shares of right rows, and z at the threshold."""
-    first, second = (same_labels(target, prediction.labels) for prediction in models)
-    both, only_original, only_variant = ((first & second).sum(), (first & ~second).sum(), (second & ~first).sum())
-    counts = int(both), int(only_original), int(only_variant)
-    z = paired_proportion_ratio_z(*counts, threshold) if threshold > 0 else math.inf
-    if metric.target == "labels":  # the original agrees with itself, so this is one share and cannot exceed 1
-        low, high = proportion_interval(counts[0], len(first))
-        return Interval(low=low, high=high, level=LEVEL, method="Wilson's score interval of a proportion"), z
-    lower, upper = paired_proportion_ratio_interval(*counts)
+    first, second = (same_labels(target, model.labels) for model in models)
+    both, only_original, only_variant = (int(x.sum()) for x in (first & second, first & ~second, second & ~first))
+    z = paired_proportion_ratio_z(both, only_original, only_variant, threshold) if threshold > 0 else math.inf
+    if metric.target == "labels":  # the original agrees with itself: one share, which cannot exceed 1
+        low, high = proportion_interval(both, len(first))
+        return Interval(low=low, high=high, level=LEVEL, method="Wilson's score interval of a share"), z
+    limits = paired_proportion_ratio_interval(both, only_original, only_variant)
     method = "score interval of a ratio of paired proportions"
-    return Interval(low=lower, high=upper, level=LEVEL, method=method), z
+    return Interval(low=limits[0], high=limits[1], level=LEVEL, method=method), z
 
 
-def _drawn(
+def _by_draws(
     metric: Metric,
     target: Any,
     models: tuple[Prediction, Prediction],
     context: Context,
-    seed: int,
-    ratio: float,
     threshold: float,
+    seed: int,
 ) -> tuple[Interval, float]:
     """The paired bootstrap interval, and z at the threshold from the interval's lower half."""
-    original, variant = (metric.bind(target, prediction, context) for prediction in models)
+    original, variant = (metric.bind(target, model, context) for model in models)
 
     def score(rows: NDArray[np.intp]) -> float:
         try:
@@ -346,202 +316,22 @@ def _drawn(
     strata = codes_of(target, context.classes) if metric.stratify and groups is None and target.ndim == 1 else None
     units = metric.units(rows, context)
     low, high = paired_bootstrap(score, units, seed=seed, groups=groups, strata=strata, draws=draws)
-    unit = "queries" if metric.by_query else "rows" if groups is None else "groups"
-    method = f"paired percentile bootstrap over {unit}, {draws} draws, seed {seed}"
-    interval = Interval(low=low, high=high, method=method + (", stratified by class" if strata is not None else ""))
-    return interval, Z * (ratio - threshold) / (ratio - low) if low is not None and low < ratio else math.inf
+    drawn = "queries" if metric.by_query else "rows" if groups is None else "groups"
+    method = f"paired percentile bootstrap over {drawn}, {draws:,} draws, seed {seed}"
+    if strata is not None:
+        method += ", stratified by class"
+    interval = Interval(low=low, high=high, level=LEVEL, method=method)
+    estimate = score(np.arange(units, dtype=np.intp))
+    if low is None or low >= estimate:
+        return interval, math.inf
+    return interval, NormalDist().inv_cdf(0.5 + LEVEL / 2) * (estimate - threshold) / (estimate - low)
 
 
-def _straddles(interval: Interval | None, threshold: float) -> bool:
-    if interval is None or interval.low is None:
-        return False
-    return interval.low < threshold and (interval.high is None or threshold <= interval.high)
-
-
-# --- what is judged -------------------------------------------------------------------------------------------
-
-
-def check_accuracy(
-    variant: str, accuracy: Accuracy, *, threshold: float, decision: Literal["point", "lower_bound"]
-) -> Check:
-    """Judge the ratio: it, or the lower limit of its interval, must reach the threshold.
-
-    Args:
-        variant: whose accuracy it is.
-        accuracy: as measured.
-        threshold: the least ratio; a figure exactly on it passes.
-        decision: which of the two decides.
-    """
-    by_limit = decision == "lower_bound"
-    low = accuracy.interval.low if accuracy.interval else None
-    deciding = low if by_limit else accuracy.ratio
-    if accuracy.ratio is None or deciding is None:
-        reason, next_step = "the ratio has no lower limit on these rows", "give more rows"
-        outcome: Literal["passed", "failed", "not_measured"] = "not_measured"
-    else:
-        outcome = "passed" if deciding >= threshold else "failed"
-        reason = _accuracy_reason(accuracy, deciding, threshold, by_limit=by_limit)
-        next_step = _accuracy_next_step(accuracy, threshold, passed=outcome == "passed", by_limit=by_limit)
-    return Check(
-        kind="accuracy",
-        variant=variant,
-        outcome=outcome,
-        observed=deciding,
-        limit=threshold,
-        interval=accuracy.interval,
-        reason=reason,
-        next_step=next_step,
-    )
-
-
-def _apart(figure: float, limit: float) -> str:
-    """A figure with four decimals, or with all where four do not tell it from the limit."""
-    short = f"{figure:.4f}"
-    return short if figure == limit or float(short) != float(f"{limit:.4f}") else repr(figure)
-
-
-def _accuracy_reason(accuracy: Accuracy, deciding: float, threshold: float, *, by_limit: bool) -> str:
-    subject = "lower limit of the accuracy ratio" if by_limit else "accuracy ratio"
-    verb = "reaches" if deciding >= threshold else "is below"
-    reason = (
-        f"{subject} {_apart(deciding, threshold)} {verb} {threshold:g}: {accuracy.metric} {accuracy.score:.4f} "
-        f"against the original's {accuracy.original:.4f} on {accuracy.rows:,} rows"
-    )
-    if accuracy.interval is None:
-        return reason
-    low, high = (
-        "unknown" if limit is None else f"{limit:.4f}" for limit in (accuracy.interval.low, accuracy.interval.high)
-    )
-    reason += f", {accuracy.interval.level:.0%} interval {low} to {high}"
-    if not _straddles(accuracy.interval, threshold):
-        return reason
-    settle = f"about {accuracy.rows_to_settle:,} rows would settle it" if accuracy.rows_to_settle else "none will"
-    return f"{reason}; not certain on so few rows, {settle}"
-
-
-def _accuracy_next_step(accuracy: Accuracy, threshold: float, *, passed: bool, by_limit: bool) -> str:
-    if _straddles(accuracy.interval, threshold) and accuracy.rows_to_settle and (by_limit or passed):
-        return f"validate on about {accuracy.rows_to_settle:,} rows"
-    if passed:
-        return ""
-    rows = f"the {accuracy.disagreements:,} rows whose label differs" if accuracy.disagreements else "the worst rows"
-    return f"look at {rows}; use a gentler technique or more calibration rows, or accept less with accuracy_threshold"
-
-
-def compare_outputs(original: Prediction, variant: Prediction) -> Conversion:
-    """Compare the answers of a file with the original's, row by row.
-
-    Values are compared if both answer them, else scores if both are of a kind.
-
-    Raises:
-        NotMeasuredError: other numbers of rows or columns.
-    """
-    _check_rows_agree(original, variant)
-    _check_columns(original, variant)
-    compared, one, other = _comparable(original, variant)
-    bad = np.zeros(_rows_of(original), dtype=np.bool_)
-    for name in ("labels", "scores", "values"):
-        before, after = getattr(original, name), getattr(variant, name)
-        if after is not None:
-            bad |= _non_finite_rows(after) & ~(_non_finite_rows(before) if before is not None else np.False_)
-    return Conversion(
-        rows=_rows_of(original),
-        label_flips=_label_flips(original, variant),
-        max_difference=_max_difference(one, other) if compared else None,
-        compared=compared,
-        non_finite=int(bad.sum()),
-    )
-
-
-def _check_rows_agree(original: Prediction, variant: Prediction) -> None:
-    if _rows_of(original) != _rows_of(variant):
-        raise NotMeasuredError(
-            f"the variant answers {_rows_of(variant)} rows, the original {_rows_of(original)}.",
-            "convert with a dynamic batch axis",
-        )
-
-
-def _comparable(original: Prediction, variant: Prediction) -> tuple[str, Any, Any]:
-    """What both answer in numbers, in words and as arrays; nothing where they have nothing in common."""
-    if original.values is not None and variant.values is not None:
-        return "values", original.values, variant.values
-    same_kind = original.scores_are_probabilities == variant.scores_are_probabilities
-    if original.scores is None or variant.scores is None or not same_kind:
-        return "", None, None
-    kind = "probabilities" if original.scores_are_probabilities else "decision values"
-    return kind, original.scores, variant.scores
-
-
-def _max_difference(one: Any, other: Any) -> float | None:
-    """The largest absolute difference of what is finite in both."""
-    first, second = (np.asarray(array, dtype=np.float64) for array in align(one, other, "the numbers of both models"))
-    both = np.isfinite(first) & np.isfinite(second)
-    return float(np.abs(first[both] - second[both]).max()) if both.any() else None
-
-
-def _label_flips(original: Prediction, variant: Prediction) -> int | None:
-    if original.labels is None or variant.labels is None:
-        return None
-    return int((~same_labels(original.labels, variant.labels)).sum())
-
-
-def check_conversion(variant: str, conversion: Conversion) -> Check:
-    """Judge a conversion: NaN or infinity where the original has none fails; what merely differs is told."""
-    if conversion.non_finite:
-        return Check(
-            kind="conversion",
-            variant=variant,
-            outcome="failed",
-            observed=conversion.non_finite,
-            limit=0,
-            reason=f"{conversion.non_finite:,} of {conversion.rows:,} rows are NaN or infinite "
-            "where the original's are finite",
-            next_step="keep float32 (half precision overflows beyond 65,504), or keep the overflowing layers in it",
-        )
-    parts = []
-    if conversion.label_flips is not None:
-        parts.append(f"{conversion.label_flips:,} of {conversion.rows:,} labels differ")
-    if conversion.max_difference is not None:
-        parts.append(f"largest difference of {conversion.compared} {conversion.max_difference:.1g}")
-    reason = ", ".join(parts) or f"{conversion.rows:,} rows answered, nothing to compare with the original's"
-    return Check(
-        kind="conversion", variant=variant, outcome="passed", observed=conversion.max_difference, reason=reason
-    )
-
-
-def check_deterministic(first: Prediction, second: Prediction, what: str) -> None:
-    """Hold two answers of one model for the same rows against each other.
-
-    Labels must be the same; numbers may differ by 1e-6 of the largest of them, which threads and their order of
-    summation explain.
-
-    Args:
-        first: the first answer.
-        second: the second answer.
-        what: which model, for the message.
-
-    Raises:
-        NotMeasuredError: they differ, so that nothing measured of it would hold.
-    """
-    flips = _label_flips(first, second)
-    apart = {name: _relative_difference(getattr(first, name), getattr(second, name)) for name in ("scores", "values")}
-    worst = max(apart, key=lambda name: apart[name])
-    if not flips and apart[worst] <= REPEAT_TOLERANCE:
-        return
-    seen = f"{flips} labels differ" if flips else f"{worst} differ by {apart[worst]:.1g} of the largest"
-    raise NotMeasuredError(
-        f"{what} answers differently for the same rows when asked twice: {seen}.",
-        "switch dropout and sampling off (PyTorch: model.eval()), or fix its seed",
-    )
-
-
-def _relative_difference(first: Any, second: Any) -> float:
-    if first is None or second is None:
-        return 0.0
-    one, other = (np.asarray(array, dtype=np.float64) for array in align(first, second, "two answers of one model"))
-    finite = np.isfinite(one) & np.isfinite(other)
-    if not np.array_equal(one[~finite], other[~finite], equal_nan=True):
-        return math.inf
-    if not finite.any():
-        return 0.0
-    return float(np.abs(one[finite] - other[finite]).max() / max(np.abs(one[finite]).max(), np.finfo(np.float64).tiny))
+def _interval_notes(metric: Metric, interval: Interval) -> list[str]:
+    if metric.counts:
+        return []
+    if interval.low is None and interval.high is None:
+        return ["no interval: fewer than 10 rows, queries or groups to draw from, or draws without a defined ratio"]
+    if interval.low == interval.high:
+        return ["the models do not differ on these rows, and a bootstrap knows no difference that it has not seen"]
+    return []
