@@ -44,10 +44,22 @@ def check_model(model: Any) -> None:
             _check_node(node, versions)
     _check_versions(model)
     try:
-        onnx.checker.check_model(model)
+        onnx.checker.check_model(_with_short_domain(model))
     except (onnx.checker.ValidationError, ValueError) as error:
         reason = printable(" ".join(str(error).split()), 400)
         raise NotMeasuredError(f"ONNX's checker rejects the model: {reason}.", "Export the model again.") from None
+
+
+def _with_short_domain(model: Any) -> Any:
+    """The model with the standard domain's short name "": onnxruntime takes both names, the checker one."""
+    if all(node.domain != "ai.onnx" for node, _ in nodes_of(model)):
+        return model
+    renamed = type(model)()
+    renamed.CopyFrom(model)
+    for node, _ in nodes_of(renamed):
+        if node.domain == "ai.onnx":
+            node.domain = ""
+    return renamed
 
 
 def _check_node(node: Any, versions: Mapping[str, int]) -> None:
@@ -123,7 +135,8 @@ def _too_new(model: Any, error: str) -> NotMeasuredError:
             f"the model has IR version {model.ir_version}; {runtime} reads at most {limit[1]}.", hint
         )
     if limit := OPSET_LIMIT.search(error):
-        found = max(opset.version for opset in model.opset_import if (opset.domain or "ai.onnx") == limit[1])
+        versions = (opset.version for opset in model.opset_import if (opset.domain or "ai.onnx") == limit[1])
+        found = max(versions, default="?")
         return NotMeasuredError(f"the model has opset {found} of {limit[1]}; {runtime} runs at most {limit[2]}.", hint)
     return NotMeasuredError(f"{runtime} does not take the model's versions: {printable(error, 300)}.", hint)
 

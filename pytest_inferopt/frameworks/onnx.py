@@ -103,10 +103,11 @@ class Onnx(Framework):
         raise NotImplementedError("a runtime opens ONNX artifacts, not the framework that loads them")
 
     def fingerprint(self, model: object) -> str:
-        """SHA-256 of a model file and its data files, or of a serialized ModelProto."""
+        """SHA-256 of a model file and its data files, or of a serialized ModelProto; errors of a file as in `load`."""
         if not isinstance(model, (str, Path)):
             return hashlib.sha256(_model_proto(model).SerializeToString(deterministic=True)).hexdigest()
         path = Path(model)
+        inspect_model_file(path)
         digest = hashlib.sha256()
         for file in (path, *external_files(read_model(path), path)):
             with file.open("rb") as stream:

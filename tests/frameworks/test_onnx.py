@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -152,6 +153,21 @@ def test_the_fingerprint_follows_the_file_and_its_data_files(tmp_path: Path) -> 
     same = Onnx().fingerprint(str(path))
     (tmp_path / "weights.bin").write_bytes((WEIGHTS * 2).tobytes())
     assert (before == same, before == Onnx().fingerprint(path)) == (True, False)
+
+
+def test_the_fingerprint_of_what_is_no_file_is_a_usage_error_and_never_blocks(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model.onnx")
+    with pytest.raises(UsageError, match="is a FIFO, not a file"):
+        Onnx().fingerprint(tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("domain", ["", "ai.onnx"])
+def test_the_standard_domain_has_two_names(tmp_path: Path, domain: str) -> None:
+    nodes = [make.make_node("Relu", ["x"], ["r"]), make.make_node("Relu", ["r"], ["y"], domain=domain)]
+    proto = model(*nodes, opsets=((domain, 17),))
+    artifact = Onnx().load(written(tmp_path / "model.onnx", proto))
+    converted = Onnx().to_onnx(artifact, artifact.path, opset=17, samples=None)
+    assert converted.notes == ("already ONNX (opset 17); kept as it is",)
 
 
 def test_the_fingerprint_of_a_live_model_follows_its_content() -> None:
