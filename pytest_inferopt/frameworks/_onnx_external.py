@@ -3,7 +3,7 @@
 A model file names its data files itself, so a hostile one could name any file of the machine. Ours are read only
 from the folder of the model, as it was given and after all symbolic links were followed: the second is what the
 cache of Hugging Face needs, where model and data are links into one folder of blobs. ONNX's own reader refuses
-every link: https://github.com/onnx/onnx/security/advisories/GHSA-q56x-g2fj-4rj6
+every link: https://github.com/onnx/onnx/pull/7717
 """
 
 from __future__ import annotations

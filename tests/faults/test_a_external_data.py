@@ -1,4 +1,4 @@
-"""Rows A15 to A17 of the fault list: weights in other files, and files that are too large."""
+"""Weights in other files and files that are too large, numbered A15 to A17: each fault beside what is sound."""
 
 from __future__ import annotations
 

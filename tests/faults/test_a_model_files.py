@@ -1,4 +1,4 @@
-"""Rows A of the fault list, those that a file alone shows: each fault, and beside it what looks alike and is sound."""
+"""Hostile and damaged model files, numbered A1 to A24: each fault, and beside it what looks alike and is sound."""
 
 from __future__ import annotations
 
