@@ -21,7 +21,8 @@ from pytest_inferopt.domain.result import (
     Step,
     VariantResult,
 )
-from pytest_inferopt.engine.accuracy import check_accuracy, check_conversion
+from pytest_inferopt.engine.accuracy import check_accuracy
+from pytest_inferopt.engine.conversion import check_conversion
 from pytest_inferopt.engine.pipeline import plan
 from pytest_inferopt.engine.store import file_sha256
 from pytest_inferopt.errors import ERROR_KINDS, InferoptError, NotMeasuredError, UsageError

@@ -32,7 +32,8 @@ from pytest_inferopt.domain.artifact import (
 )
 from pytest_inferopt.domain.model_file import inspect_model_file
 from pytest_inferopt.domain.request import CONVERSION, BenchmarkSpec, DatasetSpec, TechniqueSpec
-from pytest_inferopt.engine import accuracy as judging
+from pytest_inferopt.engine.accuracy import measure_accuracy
+from pytest_inferopt.engine.conversion import check_deterministic, compare_outputs
 from pytest_inferopt.engine.measure import measure, summarize
 from pytest_inferopt.engine.metrics import Metric, resolve_metric
 from pytest_inferopt.errors import InferoptError, NotMeasuredError, RefusedError, UsageError
@@ -209,7 +210,7 @@ class Workshop:
         first = np.arange(min(REPEATED_ROWS, self._data.rows))
         again = partial(_predict_all, session, take_rows(self._data.x, first), self._fixed_batch(ORIGINAL))
         one, started = again(), time.monotonic()
-        judging.check_deterministic(one, again(), "the original")
+        check_deterministic(one, again(), "the original")
         seconds_per_call = time.monotonic() - started
         artifact = self._artifacts[ORIGINAL]
         function = None
@@ -228,7 +229,7 @@ class Workshop:
             direction=direction,  # type: ignore[arg-type]  # the request's own literal
         )
         original = self._as_judged(self._predict(ORIGINAL))
-        score = judging.measure_accuracy(
+        score = measure_accuracy(
             original, original, threshold=1.0, metric=self._metric, classes=artifact.classes, **self._judging
         )
         return {
@@ -247,14 +248,14 @@ class Workshop:
         if self._metric is None:
             raise UsageError("examine_original comes before examine.")
         original, answer = self._as_judged(self._predict(ORIGINAL)), self._as_judged(self._predict(target))
-        conversion = judging.compare_outputs(original, answer).model_copy(
+        conversion = compare_outputs(original, answer).model_copy(
             update={"batch_sizes_run": proved, **_versions(self._artifacts[target])}
         )
         document: dict[str, Any] = {"conversion": _document(conversion), "call": self._session(target).call}
         # A failed score must not hide what the comparison has found.
         try:
             document["accuracy"] = _document(
-                judging.measure_accuracy(
+                measure_accuracy(
                     original,
                     answer,
                     threshold=threshold,
