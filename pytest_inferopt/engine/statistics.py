@@ -46,7 +46,6 @@ Z_TO_SETTLE = 2.8
 MIN_BOOTSTRAP_UNITS = 10
 # A draw on which the score is undefined could lie at either end, so more of them than the interval leaves out void it.
 MAX_UNDEFINED_DRAWS = 0.05
-BISECTIONS = 200
 # More rows than anyone labels: a ratio that needs them lies on the threshold.
 MAX_ROWS = 10**9
 
@@ -206,10 +205,8 @@ def _lower_ratio_limit(both: int, only_original: int, only_variant: int, z: floa
     low, high = 0.0, (both + only_variant) / (2 * both + only_original + only_variant)
     if not high:
         return 0.0
-    for _ in range(BISECTIONS):  # on u = ratio / (1 + ratio), which is finite even where the original is never right
-        middle = (low + high) / 2
-        if middle in {low, high}:
-            break
+    # On u = ratio / (1 + ratio), which is finite even where the original is never right, until no number lies between.
+    while low < (middle := (low + high) / 2) < high:
         above = paired_proportion_ratio_z(both, only_original, only_variant, middle / (1 - middle)) > z
         low, high = (middle, high) if above else (low, middle)
     return low / (1 - low)
