@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Worker", "memory_limit_bytes"]
 
 KEPT_OUTPUT_BYTES = 64 * 1024
-LAST_WORDS = 600
+LAST_WORDS = 300
 SHARE_OF_MEMORY = 0.9
 REAPER_SECONDS = 5
 # What the interpreter's own switches (-W error, -O) put into the environment changes what libraries do;
@@ -185,7 +185,7 @@ class _Child:
             ending = "the worker is gone"
         half = ", in the middle of its answer" if self._answers.is_half else ""
         self._drain.join(timeout=1)
-        said = printable(b"".join(self._output).decode(errors="replace").strip()[-LAST_WORDS:], limit=LAST_WORDS)
+        said = _last_words(b"".join(self._output).decode(errors="replace"))
         return WorkerError(f"{stage}: {ending}{half}.", f"Its last words: {said}" if said else "")
 
     def end(self) -> None:
@@ -209,6 +209,14 @@ def _how_it_ended(status: int) -> str:
         cause = ", most likely because memory ran out" if number is signal.SIGKILL else ""
         return f"the worker crashed ({number.name}){cause}"
     return f"the worker left without an answer (exit status {os.WEXITSTATUS(status)})"
+
+
+def _last_words(output: str) -> str:
+    """The end of what a worker printed; of faulthandler's dump, the fault and the innermost Python frame."""
+    said, fault, dump = output.partition("Fatal Python error: ")
+    frame = next((line.strip() for line in dump.splitlines() if line.strip().startswith("File ")), "")
+    summary = f"{fault}{dump.partition(chr(10))[0]} in {frame}" if frame else fault + dump
+    return printable(f"{said.strip()[-LAST_WORDS:]} {summary}".strip(), limit=2 * LAST_WORDS)
 
 
 def _environment() -> dict[str, str]:

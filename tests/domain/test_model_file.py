@@ -39,7 +39,7 @@ def zip_file(folder: Path, name: str) -> Path:
         ("m.onnx", b"\x3a\x04grap", "onnx"),
         ("m.pkl", PICKLE, "pickle"),
         ("m.pickle", pickle.dumps({"a": 1}, protocol=0), "pickle"),
-        ("m.joblib", gzip.compress(PICKLE), "pickle"),
+        ("m.joblib", gzip.compress(PICKLE, mtime=0), "pickle"),
         ("m.joblib", zlib.compress(PICKLE), "pickle"),
         ("m.joblib", bz2.compress(PICKLE), "pickle"),
         ("m.joblib", lzma.compress(PICKLE), "pickle"),
@@ -50,6 +50,7 @@ def zip_file(folder: Path, name: str) -> Path:
         ("m.txt", b"tree\nversion=v4\n", "text"),
         ("m.txt", b"tree\r\nversion=v4\r\n", "text"),
     ],
+    ids=lambda value: "" if isinstance(value, bytes) else value,
 )
 def test_a_file_that_is_what_its_suffix_says_is_of_that_kind(
     tmp_path: Path, name: str, content: bytes, kind: str
