@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -97,6 +98,7 @@ class _Variant:
     format: str | None = None
     path: Path | None = None
     artifact: str = ORIGINAL
+    arm: str = ""
     conversion: Conversion | None = None
     accuracy: Accuracy | None = None
     call: str = ""
@@ -132,7 +134,7 @@ class _Run:
         self._deadline = time.monotonic() + request.max_time_minutes * SECONDS_PER_MINUTE
         self._seconds: dict[str, float] = {}
         self._notes: list[str] = []
-        self._finished: list[str] = []
+        self._steps: dict[str, dict[str, Any]] = {}
         self._generation = -1
         self._original: dict[str, Any] = {}
 
@@ -242,26 +244,33 @@ class _Run:
 
     def _optimize(self, name: str, chain: tuple[PlannedStep, ...]) -> _Variant:
         variant = _Variant(name)
-        for index, step in enumerate(chain):
-            target = f"{len(self._finished)}-{index}"
-            stage = f"variant {name!r}, step {step.spec.name!r}"
+        for step in chain:
             try:
-                self._recover(variant)
-                done = self._call(
-                    "run_step", stage, source=variant.artifact, target=target, spec=step.spec.model_dump(mode="json")
-                )
+                done = self._step(variant, step)
             except UsageError:
                 raise
             except InferoptError as error:
                 variant.stop("conversion", error)
                 return variant
-            variant.format, variant.path, variant.artifact = done.pop("format"), Path(done.pop("path")), target
-            inserted = ("Inserted, because the next step takes ONNX.",) if step.was_inserted else ()
-            variant.steps.append(Step(**{**done, "notes": (*inserted, *done["notes"])}))
-        self._finished.append(variant.artifact)
+            variant.format, variant.path, variant.artifact = done["format"], Path(done["path"]), done["target"]
+            inserted = ("inserted, because the next step takes ONNX",) if step.was_inserted else ()
+            figures = {key: done[key] for key in ("name", "seconds", "size_before_bytes", "size_after_bytes")}
+            variant.steps.append(Step(**figures, notes=(*inserted, *done["notes"])))
         return variant
 
-    def _recover(self, variant: _Variant | None = None) -> None:
+    def _step(self, variant: _Variant, step: PlannedStep) -> dict[str, Any]:
+        """Do a step, or take over what another variant got from the same step on the same artifact."""
+        spec = step.spec.model_dump(mode="json")
+        key = f"{variant.artifact} {json.dumps(spec, sort_keys=True, default=str)}"
+        if key not in self._steps:
+            self._recover()
+            target = f"artifact-{len(self._steps)}"
+            stage = f"variant {variant.name!r}, step {step.spec.name!r}"
+            done = self._call("run_step", stage, source=variant.artifact, target=target, spec=spec)
+            self._steps[key] = {**done, "target": target}
+        return self._steps[key]
+
+    def _recover(self) -> None:
         """After a crash: a new worker, with all that was finished before."""
         if self._worker.is_running and self._worker.generation == self._generation:
             return
@@ -272,9 +281,8 @@ class _Run:
             )
         self._load()
         self._examine_original()
-        own = [variant.artifact] if variant is not None and variant.artifact != ORIGINAL else []
-        for artifact in dict.fromkeys([*self._finished, *own]):
-            self._call("adopt", "taking over finished steps", target=artifact)
+        for done in self._steps.values():
+            self._call("adopt", "taking over finished steps", target=done["target"])
 
     def _examine(self, variant: _Variant) -> None:
         if not variant.is_alive:
@@ -319,7 +327,11 @@ class _Run:
         request = self._request
         own = self._original["own_threads"]
         self._own_threads_arm = f"{ORIGINAL} ({own})" if own else None
-        arms = list(dict.fromkeys([ORIGINAL, *(variant.artifact for variant in variants)]))
+        # A step that changed nothing leaves its file as it was; the same file is not timed twice.
+        first_of = {variant.path: variant.artifact for variant in reversed(variants)}
+        for variant in variants:
+            variant.arm = first_of[variant.path]
+        arms = list(dict.fromkeys([ORIGINAL, *(variant.arm for variant in variants)]))
         self._tell_duration(len(arms))
         try:
             self._recover()
@@ -413,8 +425,8 @@ class _Run:
             steps=tuple(variant.steps),
             conversion=variant.conversion,
             accuracy=variant.accuracy,
-            latency=_latencies(measured, variant.artifact) if variant.is_alive else {},
-            speedup=_speedups(measured, variant.artifact) if variant.is_alive else {},
+            latency=_latencies(measured, variant.arm) if variant.is_alive else {},
+            speedup=_speedups(measured, variant.arm) if variant.is_alive else {},
             checks=tuple(variant.checks),
         )
 

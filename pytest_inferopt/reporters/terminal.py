@@ -146,19 +146,24 @@ def _notes(result: RunResult) -> list[str]:
     lines = []
     if result.original.call:
         lines.append(f"  timed: original {result.original.call}; {_latency_note(result)}")
+    told: dict[str, list[str]] = {}
     for variant in result.variants.values():
-        if variant.conversion is not None:
-            passed = next((c for c in variant.checks if c.kind == "conversion"), None)
-            opset = f"opset {variant.conversion.opset}, " if variant.conversion.opset else ""
-            lines.append(f"  {variant.name}: {opset}{passed.reason if passed else ''}")
-        for step in variant.steps:
-            lines += [f"  {variant.name}: {step.name}: {note}" for note in step.notes]
-        if variant.accuracy is not None:
-            lines += [f"  {variant.name}: {note}" for note in variant.accuracy.notes]
+        for sentence in _sentences(variant):
+            told.setdefault(sentence, []).append(variant.name)
+    lines += [f"  {', '.join(names)}: {sentence}" for sentence, names in told.items()]
     lines += [f"  {note}" for note in result.notes]
     if result.request.quick:
         lines.append("  quick run: every latency figure is advisory (~)")
     return [printable(line, limit=1000) for line in lines]
+
+
+def _sentences(variant: VariantResult) -> list[str]:
+    """What was found out about a variant beside its figures, and what its steps did."""
+    found = variant.conversion
+    opset = f"opset {found.opset}, " if found is not None and found.opset else ""
+    compared = [f"{opset}{check.reason}" for check in variant.checks if check.kind == "conversion" and found]
+    steps = [f"{step.name}: {note}" for step in variant.steps for note in step.notes]
+    return [*compared, *steps, *(variant.accuracy.notes if variant.accuracy else ())]
 
 
 def _latency_note(result: RunResult) -> str:
