@@ -217,7 +217,7 @@ def _class_notes(metric: Metric, original: Prediction, target: Any, known: tuple
     if not _is_by_class(metric, original):
         return []
     names = np.array(known, dtype=object) if known else original.labels
-    if names is not None and len(names):
+    if names is not None:
         check_kinds(target, names, "y and the model's labels")
     if target.ndim != 1:
         return []

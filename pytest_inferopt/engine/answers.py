@@ -159,7 +159,7 @@ def codes_of(labels: Any, classes: Iterable[Any]) -> NDArray[np.intp]:
     """The position of each label (N,) among the classes; equal numbers of any type are the same label.
 
     Raises:
-        NotMeasuredError: several labels a row.
+        NotMeasuredError: several labels a row, or one that is none of the classes.
     """
     array = without_column_axis(labels)
     if array.ndim != 1:
@@ -168,7 +168,10 @@ def codes_of(labels: Any, classes: Iterable[Any]) -> NDArray[np.intp]:
             "Use accuracy, a scikit-learn scorer such as 'f1_macro', or an own metric.",
         )
     position = {label: index for index, label in enumerate(classes)}
-    return np.array([position[label] for label in array.tolist()], dtype=np.intp)
+    try:
+        return np.array([position[label] for label in array.tolist()], dtype=np.intp)
+    except KeyError as error:
+        raise NotMeasuredError(f"label {error} is none of the classes {list(position)[:10]!r}.") from None
 
 
 def positions_by_key(keys: Any) -> list[NDArray[np.intp]]:

@@ -157,8 +157,8 @@ def _columns(prediction: Prediction, context: Context, part: Part) -> NDArray[np
 
 def log_loss(y: Any, prediction: Prediction, context: Context) -> Scorer:
     """The mean negative log of the true class's probability, clipped at float32's resolution (1.2e-7)."""
-    probabilities = _columns(prediction, context, "probabilities")
-    own = probabilities[np.arange(len(probabilities)), codes_of(y, context.classes)]
+    truth, probabilities = codes_of(y, context.classes), _columns(prediction, context, "probabilities")
+    own = probabilities[np.arange(len(truth)), truth]
     return _mean_of(-np.log(np.clip(own, LEAST_PROBABILITY, 1)))
 
 
@@ -172,7 +172,7 @@ def by_ranking(figure: Callable[[Any, Any], float]) -> Bind:
     """
 
     def bind(y: Any, prediction: Prediction, context: Context) -> Scorer:
-        scores, truth = _columns(prediction, context, "scores"), codes_of(y, context.classes)
+        truth, scores = codes_of(y, context.classes), _columns(prediction, context, "scores")
         judged = [1] if len(context.classes) == BINARY else range(len(context.classes))
         columns = [(np.unique(-scores[:, k], return_inverse=True)[1], truth == k) for k in judged]
 

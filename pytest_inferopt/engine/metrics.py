@@ -247,7 +247,8 @@ def _recorded(prediction: Prediction, context: Context, task: Task) -> Any:
     mixin = {"classification": ClassifierMixin, "clustering": ClusterMixin, "outlier": OutlierMixin}
     bases = (mixin.get(task, RegressorMixin), BaseEstimator)
     recorded: Any = type("Recorded", bases, {name: _lookup(name, answers) for name, answers in methods.items()})()
-    recorded.classes_ = np.asarray(context.classes)
+    # Of several labels a row, scikit-learn keeps the classes of each; they are indicators, 0 and 1.
+    recorded.classes_ = np.asarray(context.classes) if answer.ndim == 1 else [np.array([0, 1])] * answer.shape[1]
     return recorded
 
 

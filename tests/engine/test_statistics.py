@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -23,6 +23,7 @@ from pytest_inferopt.engine.statistics import (
 )
 
 Z95 = 1.959963984540054
+UNTIMED = settings(deadline=None)  # cores are shared
 COUNTS = st.integers(0, 400)
 
 # --- percentiles ------------------------------------------------------------------------------------------------
@@ -116,6 +117,7 @@ def test_blocks_that_are_no_numbers_are_refused(log_ratios):
         block_ratio_interval(log_ratios)
 
 
+@UNTIMED
 @given(st.lists(st.floats(-2, 2), min_size=6, max_size=40), st.floats(-1, 1))
 def test_blocks_are_antisymmetric_and_shift_with_a_constant_factor(log_ratios, shift):
     estimate, low, high = block_ratio_interval(log_ratios)
@@ -182,6 +184,7 @@ def test_the_corners_of_the_score_interval(counts, low, high):
     assert paired_proportion_ratio_interval(*counts) == expected
 
 
+@UNTIMED
 @given(COUNTS, COUNTS, COUNTS)
 def test_exchanging_the_models_gives_the_reciprocal_interval(a, b, c):
     assume(a + b + c)
@@ -191,6 +194,7 @@ def test_exchanging_the_models_gives_the_reciprocal_interval(a, b, c):
     assert mirrored == tuple(None if limit is None else pytest.approx(limit) for limit in reciprocal)
 
 
+@UNTIMED
 @given(COUNTS, COUNTS, COUNTS)
 def test_the_score_statistic_is_at_its_critical_value_at_the_limits(a, b, c):
     assume(a + b and a + c)
@@ -200,12 +204,14 @@ def test_the_score_statistic_is_at_its_critical_value_at_the_limits(a, b, c):
     assert at_limits == [pytest.approx(Z95, abs=1e-4), pytest.approx(-Z95, abs=1e-4)]
 
 
+@UNTIMED
 @given(st.integers(1, 300), COUNTS, COUNTS)
 def test_the_score_statistic_falls_with_the_ratio_so_that_bisection_is_right(a, b, c):
     z = [paired_proportion_ratio_z(a, b, c, t) for t in np.geomspace(0.01, 100, 400)]
     assert np.all(np.diff(z) <= 1e-9)
 
 
+@UNTIMED
 @given(st.integers(0, 100), st.integers(0, 100), st.integers(0, 100), st.integers(2, 9))
 def test_more_rows_of_the_same_kind_narrow_the_score_interval(a, b, c, factor):
     assume(a + b and a + c)
