@@ -199,7 +199,7 @@ def _is_by_class(metric: Metric, original: Prediction) -> bool:
 def _known_classes(original: Prediction, target: Any, classes: Sequence[Any] | None) -> tuple[Any, ...]:
     """The labels in the order of the scores' columns, as told or, for a network's columns, as their positions."""
     if classes is not None:
-        return tuple(classes)
+        return tuple(label.item() if isinstance(label, np.generic) else label for label in classes)
     if original.scores is None:
         return ()
     columns = score_columns(original.scores, are_probabilities=False).shape[1]

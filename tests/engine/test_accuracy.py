@@ -161,6 +161,12 @@ def test_class_names_that_are_no_positions_must_be_told_to_metrics_of_scores():
     assert measure(answer, answer, y=names, metric="roc_auc", classes=("a", "b", "c")).score == 1.0
 
 
+def test_class_names_may_be_numpys_and_are_shown_plainly():
+    answer = labels([1, 2])
+    result = measure(answer, labels([1]), metric="f1", classes=np.array([0, 1]))
+    assert result.notes == ("of the positive class, 1",)
+
+
 def test_the_classes_of_a_model_without_labels_are_those_of_y():
     answer = Prediction(scores=np.eye(2)[Y])
     assert measure(answer, answer, y=np.array(["a", "b"])[Y], metric="roc_auc").notes == ("of the positive class, 'b'",)
