@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from io import StringIO
 from typing import TYPE_CHECKING, ClassVar
 
@@ -10,6 +11,7 @@ from pytest_inferopt.domain.plugins import Reporter
 from pytest_inferopt.domain.text import printable
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from pytest_inferopt.domain.result import Latency, RunResult, Speedup, VariantResult
@@ -17,12 +19,15 @@ if TYPE_CHECKING:
 __all__ = ["Terminal"]
 
 NOTHING = "–"
-LEAST_WIDTH = 100
+LEAST_WIDTH = 80
+DEFAULT_WIDTH = 140
+UNBOUNDED = 1000
 SECOND_BATCH = 32
+PERCENTILES = ("p50", "p95", "p99")
 
 
 class Terminal(Reporter):
-    """A table a model, readable at 100 columns, and what each step did below it."""
+    """A table a model, which leaves out detail on a narrow terminal, and what each step did below it."""
 
     name: ClassVar[str] = "terminal"
     needs: ClassVar[tuple[str, ...]] = ("rich",)
@@ -31,39 +36,74 @@ class Terminal(Reporter):
         """Draw the results as plain text; names from outside cannot colour or break it."""
         from rich.console import Console
 
-        width = max(shutil.get_terminal_size((140, 40)).columns, LEAST_WIDTH)
-        console = Console(
-            file=StringIO(), width=width, force_terminal=False, highlight=False, emoji=False, markup=False
-        )
+        width = max(shutil.get_terminal_size((DEFAULT_WIDTH, 40)).columns, LEAST_WIDTH)
+        console = Console(file=StringIO(), width=width, highlight=False, emoji=False, markup=False)
         for result in results:
             console.print(f" inferopt: {printable(result.name)} ".center(width, "="), soft_wrap=True)
-            console.print(_table(result))
+            console.print(_fitting_table(result, console))
             for line in _notes(result):
                 console.print(line, soft_wrap=True)
         text: str = console.file.getvalue()  # type: ignore[attr-defined]  # the StringIO above
         return text
 
 
-def _table(result: RunResult) -> Table:
+def _fitting_table(result: RunResult, console: Console) -> Table:
+    """The table with as much detail as the width holds; figures are never cut, columns are left out."""
+    for detail in DETAILS:
+        table = _table(result, detail)
+        if table.__rich_measure__(console, console.options.update(max_width=UNBOUNDED)).maximum <= console.width:
+            return table
+    return table
+
+
+@dataclass(frozen=True)
+class Detail:
+    """What a table shows beside variant, size, accuracy, latency, speed-up and verdict."""
+
+    has_second_batch: bool = False
+    has_accuracy_interval: bool = False
+    has_speedup_interval: bool = False
+    percentiles: tuple[str, ...] = PERCENTILES
+    verdict_width: int = 20
+
+
+def _table(result: RunResult, detail: Detail) -> Table:
     from rich.table import Table
 
     first, second = _shown_batches(result)
+    second = second if detail.has_second_batch else None
     table = Table(box=None, pad_edge=False, header_style="", padding=(0, 2, 0, 0))
-    table.add_column("variant", overflow="fold")
+    table.add_column("variant", no_wrap=True)
     table.add_column("size", justify="right", no_wrap=True)
     metric = result.original.accuracy.metric if result.original.accuracy else "accuracy"
     table.add_column(printable(metric), no_wrap=True)
-    table.add_column(f"batch {first} p50/p95/p99 ms", no_wrap=True)
+    table.add_column(f"batch {first} {'/'.join(detail.percentiles)} ms", no_wrap=True)
     if second is not None:
         table.add_column(f"batch {second} p50", justify="right", no_wrap=True)
-    table.add_column(f"speed-up, batch {first}", no_wrap=True)
-    table.add_column("verdict", overflow="fold")
+    table.add_column("speed-up", no_wrap=True)
+    table.add_column("verdict", overflow="fold", max_width=detail.verdict_width)
     for variant in (result.original, *result.context, *result.variants.values()):
-        cells = [printable(_label(variant)), _size(variant), _accuracy(variant), _percentiles(variant, first, result)]
+        cells = [
+            printable(_label(variant), limit=40),
+            _size(variant),
+            _accuracy(variant, with_interval=detail.has_accuracy_interval),
+            _percentiles(variant, first, result, detail.percentiles),
+        ]
         if second is not None:
             cells.append(_p50(variant, second))
-        table.add_row(*cells, _speedup(variant.speedup.get(first)), printable(_verdict(variant, result), limit=400))
+        speedup = _speedup(variant.speedup.get(first), with_interval=detail.has_speedup_interval)
+        table.add_row(*cells, speedup, printable(_verdict(variant, result), limit=400))
     return table
+
+
+DETAILS = (
+    Detail(has_second_batch=True, has_accuracy_interval=True, has_speedup_interval=True, verdict_width=60),
+    Detail(has_second_batch=True, has_accuracy_interval=True, has_speedup_interval=True),
+    Detail(has_accuracy_interval=True, has_speedup_interval=True),
+    Detail(has_speedup_interval=True),
+    Detail(verdict_width=16),
+    Detail(percentiles=("p50",), verdict_width=16),
+)
 
 
 def _shown_batches(result: RunResult) -> tuple[int, int | None]:
@@ -83,26 +123,24 @@ def _size(variant: VariantResult) -> str:
     return f"{variant.size_mb:.1f} MB" if variant.size_mb >= 1 else f"{variant.size_mb * 1000:.1f} kB"
 
 
-def _accuracy(variant: VariantResult) -> str:
+def _accuracy(variant: VariantResult, *, with_interval: bool) -> str:
     found = variant.accuracy
     if found is None or found.score is None:
         return NOTHING
     if variant.role != "variant" or found.ratio is None:
         return f"{found.score:.4f}"
     low, high = (found.interval.low, found.interval.high) if found.interval else (None, None)
-    interval = f" [{low:.3f},{high:.3f}]" if low is not None and high is not None else ""
+    interval = f" [{low:.3f},{high:.3f}]" if with_interval and low is not None and high is not None else ""
     return f"{found.score:.4f} ({found.ratio:.4f}{interval})"
 
 
-def _percentiles(variant: VariantResult, batch_size: int, result: RunResult) -> str:
+def _percentiles(variant: VariantResult, batch_size: int, result: RunResult, shown: tuple[str, ...]) -> str:
+    """The percentiles in milliseconds; ``~`` marks what the calls do not carry, or a quick run."""
     latency = variant.latency.get(batch_size)
     if latency is None:
         return NOTHING
-    weak = () if not result.request.quick else ("p50", "p95", "p99")
-    return " / ".join(
-        f"{_ms(getattr(latency, f'{name}_ms'))}{'~' if name in {*latency.advisory, *weak} else ''}"
-        for name in ("p50", "p95", "p99")
-    )
+    weak = PERCENTILES if result.request.quick else latency.advisory
+    return " / ".join(f"{_ms(getattr(latency, f'{name}_ms'))}{'~' if name in weak else ''}" for name in shown)
 
 
 def _p50(variant: VariantResult, batch_size: int) -> str:
@@ -120,12 +158,13 @@ def _ms(milliseconds: float | None) -> str:
     return f"{milliseconds:.0f}"
 
 
-def _speedup(speedup: Speedup | None) -> str:
+def _speedup(speedup: Speedup | None, *, with_interval: bool) -> str:
     if speedup is None or speedup.estimate is None:
         return NOTHING
     digits = 1 if speedup.estimate >= 1 else 2
     low, high = speedup.interval.low, speedup.interval.high
-    interval = f" [{low:.{digits}f},{high:.{digits}f}]" if low is not None and high is not None else ""
+    is_shown = with_interval and low is not None and high is not None
+    interval = f" [{low:.{digits}f},{high:.{digits}f}]" if is_shown else ""
     return f"{speedup.estimate:.{digits}f}×{interval}"
 
 

@@ -42,7 +42,7 @@ class Saboteur(ClassifierMixin, BaseEstimator):
     def __sklearn_is_fitted__(self):
         return True
 
-    def fit(self, x, y):
+    def fit(self, x, y):  # noqa: ARG002
         return self
 
     def predict(self, x):
@@ -121,7 +121,7 @@ def test_d54_a_grandchild_in_a_session_of_its_own_is_ended_too(optimize, tmp_pat
     note = tmp_path / "pid"
 
     def leave_a_child_behind():
-        child = subprocess.Popen(["sleep", "600"], start_new_session=True)
+        child = subprocess.Popen(["/bin/sleep", "600"], start_new_session=True)
         note.write_text(str(child.pid))
         os.kill(os.getpid(), signal.SIGSEGV)
 
@@ -134,7 +134,7 @@ def test_d54_a_grandchild_is_ended_at_the_deadline_too(optimize, tmp_path):
     note = tmp_path / "pid"
 
     def leave_a_child_behind():
-        note.write_text(str(subprocess.Popen(["sleep", "600"], start_new_session=True).pid))
+        note.write_text(str(subprocess.Popen(["/bin/sleep", "600"], start_new_session=True).pid))
         time.sleep(600)
 
     optimize(Saboteur(leave_a_child_behind), max_time_minutes=0.05)
@@ -221,7 +221,7 @@ def test_d62_a_missing_library_is_named_with_the_extra_that_brings_it():
         def gives(self, takes):
             return takes
 
-        def apply(self, model, bench):
+        def apply(self, model, bench):  # noqa: ARG002
             return model
 
     with pytest.raises(MissingDependencyError) as caught:
@@ -232,16 +232,16 @@ def test_d62_a_missing_library_is_named_with_the_extra_that_brings_it():
 
 
 def hide_the_converter():
-    from pytest_inferopt import registry
+    import importlib.util
 
-    real = registry.find_spec
-    registry.find_spec = lambda name: None if name == "skl2onnx" else real(name)
+    real = importlib.util.find_spec
+    importlib.util.find_spec = lambda name: None if name == "skl2onnx" else real(name)
 
 
 def test_d62_without_the_converter_the_variant_is_not_measured_and_the_original_stays(optimize):
     result = optimize(Saboteur(hide_the_converter))
     (check,) = result.variants["optimized"].checks
-    assert (check.outcome, check.next_step) == ("not_measured", 'pip install "pytest-inferopt[sklearn]".')
+    assert (check.outcome, check.next_step) == ("not_measured", 'pip install "pytest-inferopt[sklearn]"')
     assert "skl2onnx" in check.reason
     assert result.original.accuracy.score == 1.0
 

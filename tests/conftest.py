@@ -1,0 +1,35 @@
+"""What all tests share: pytester, and one small real model on real data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.fixture(scope="session")
+def digits_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a logistic regression on the digits: model.onnx, model.joblib, rows.npz, rows.csv."""
+    import joblib
+    import pandas as pd
+    from skl2onnx import to_onnx
+    from sklearn.datasets import load_digits
+    from sklearn.linear_model import LogisticRegression
+
+    folder = tmp_path_factory.mktemp("digits")
+    x, y = load_digits(return_X_y=True)
+    x = (x / 16).astype(np.float32)
+    model = LogisticRegression(max_iter=200).fit(x[:1400], y[:1400])
+    converted = to_onnx(model, x[:1], target_opset={"": 17, "ai.onnx.ml": 3}, options={"zipmap": False})
+    (folder / "model.onnx").write_bytes(converted.SerializeToString())
+    joblib.dump(model, folder / "model.joblib")
+    np.savez(folder / "rows.npz", x=x[1400:], y=y[1400:])
+    table = pd.DataFrame(x[1400:], columns=[f"pixel {i}" for i in range(64)]).assign(digit=y[1400:])
+    table.to_csv(folder / "rows.csv", index=False)
+    return folder
