@@ -47,6 +47,11 @@ class Broken:
     source: str
     reason: str
 
+    @property
+    def name(self) -> str:
+        """What a request would call it: the file's or the entry point's name."""
+        return self.source.partition(" (")[0].rpartition(".")[2]
+
 
 @dataclass(frozen=True)
 class Registry:
@@ -128,7 +133,7 @@ class Registry:
     def _make(self, kind: str, name: str, options: Mapping[str, Any]) -> Plugin:
         plugin = self.plugins[kind].get(name)
         if plugin is None:
-            lost = next((entry for entry in self.broken if entry.kind == kind and name in entry.source), None)
+            lost = next((entry for entry in self.broken if (entry.kind, entry.name) == (kind, name)), None)
             if lost is not None:
                 raise NotMeasuredError(f"{SINGULAR[kind]} {name!r} is broken: {lost.reason}")
             raise UsageError(f"no {SINGULAR[kind]} named {name!r};", did_you_mean(name, self.plugins[kind]))
@@ -159,7 +164,10 @@ def discover() -> Registry:
         plugins[kind] = {}
         for source, found in (*_in_folder(kind), *_behind_entry_points(kind)):
             try:
-                for plugin in _plugins_of(found(), base):
+                own = _plugins_of(found(), base)
+                if not own:
+                    raise UsageError(f"{source} brings no {SINGULAR[kind]}.")  # noqa: TRY301 - it is listed with the others
+                for plugin in own:
                     _add(plugins[kind], plugin, source)
             # A plugin may fail in any way at all while it is imported; the others must not suffer for it.
             except Exception as error:  # noqa: BLE001
@@ -190,6 +198,6 @@ def _behind_entry_points(kind: str) -> list[tuple[str, Any]]:
 def _plugins_of(found: ModuleType | type[Plugin], base: type[P]) -> list[type[P]]:
     """The plugin classes of a module, or the one class that an entry point names."""
     if inspect.isclass(found):
-        return [found] if issubclass(found, base) else []
+        return [found] if issubclass(found, base) and not inspect.isabstract(found) else []
     own = (value for value in vars(found).values() if inspect.isclass(value) and value.__module__ == found.__name__)
     return [value for value in own if issubclass(value, base) and not inspect.isabstract(value)]

@@ -178,9 +178,9 @@ class OptimizationRequest(_Frozen):
             return value
         known = cls.model_fields
         options = {key: item for key, item in value.items() if key.endswith(CONFIG_SUFFIX) and key not in known}
-        if not options:
-            return value
         rest = {key: item for key, item in value.items() if key not in options}
+        if not options or not isinstance(rest.get("technique_options", {}), Mapping):
+            return value
         gathered = {key.removesuffix(CONFIG_SUFFIX): item for key, item in options.items()}
         return {**rest, "technique_options": {**rest.get("technique_options", {}), **gathered}}
 
@@ -245,7 +245,7 @@ def parse_request(values: Mapping[str, Any], *, where: str) -> OptimizationReque
 
 def _explained(error: Any, where: str) -> UsageError:
     # pydantic names the branch of a union or a validator in the place; the user wrote neither.
-    place = ".".join(str(part) for part in error["loc"] if not set(str(part)) & set("[(-"))
+    place = ".".join(str(part) for part in error["loc"] if not set(str(part)) & set("[("))
     if error["type"] == "extra_forbidden":
         name = str(error["loc"][-1])
         hint = did_you_mean(name, OptimizationRequest.model_fields) if len(error["loc"]) == 1 else ""

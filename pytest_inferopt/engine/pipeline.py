@@ -75,7 +75,8 @@ def _gives(spec: TechniqueSpec, takes: str, registry: Registry) -> str | None:
         if spec.options:
             raise UsageError(f"{CONVERSION} has no option {next(iter(spec.options))!r};", "the opset is opset=17.")
         return ONNX
-    if spec.name not in registry.names("techniques") and not any(spec.name in lost.source for lost in registry.broken):
+    known = {*registry.names("techniques"), *(lost.name for lost in registry.broken if lost.kind == "techniques")}
+    if spec.name not in known:
         raise _unknown(spec.name, registry)
     return registry.technique(spec).gives(takes)
 
