@@ -1,0 +1,142 @@
+"""README.md and CONTRIBUTING.md hold what they say: options, variables and every block of Python in them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pytest_inferopt.options import ENVIRONMENT, LATER, OPTIONS, Option
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+# What a reader's repository has: a model, rows held out, and nothing else.
+MODEL = """
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+
+x, y = load_digits(return_X_y=True)
+model = LogisticRegression(max_iter=2000).fit(x[:900], y[:900])
+x, y = x[900:], y[900:]
+"""
+CONFTEST = f"""
+from types import SimpleNamespace
+
+import pytest
+{MODEL}
+
+@pytest.fixture(name="model")
+def _model():
+    return model
+
+
+@pytest.fixture
+def holdout():
+    return SimpleNamespace(x=x, y=y)
+"""
+QUICK = ("--inferopt", "--inferopt-quick", "-p", "no:randomly", "-p", "no:cacheprovider")
+METADATA = "Metadata-Version: 2.1\nName: pytest-inferopt-half-weights\nVersion: 0.1\n"
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.flag)
+def test_every_option_stands_in_the_table_with_its_default(option):
+    name = f"{option.flag} {option.metavar}" if option.metavar else option.flag
+
+    assert f"| `{name}` | {shown_default(option)} |" in README
+
+
+@pytest.mark.parametrize("option", [option for option in OPTIONS if {option.field, option.flag} & {*LATER}])
+def test_an_option_that_is_refused_is_called_reserved(option):
+    assert re.search(rf"\| `{option.flag}[ `][^|]*\|[^|]*\| reserved", README)
+
+
+def test_the_table_lists_no_option_that_is_not_there():
+    listed = re.findall(r"^\| `(--[a-z-]+)", README, re.MULTILINE)
+
+    assert sorted(listed) == sorted(option.flag for option in OPTIONS)
+
+
+@pytest.mark.parametrize(("variable", "field"), [(name, field) for name, (field, _) in ENVIRONMENT.items()])
+def test_every_environment_variable_stands_beside_the_field_it_sets(variable, field):
+    assert f"| `{variable}` | `{field}` |" in README
+
+
+def test_the_first_test_of_the_readme_passes_with_the_table_that_stands_above_it(tmp_path):
+    (tmp_path / "conftest.py").write_text(CONFTEST, encoding="utf-8")
+    (tmp_path / "test_churn.py").write_text(block(README, "test_churn.py"), encoding="utf-8")
+
+    run = python("-m", "pytest", *QUICK, "--strict-markers", "--rootdir", str(tmp_path), folder=tmp_path)
+
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "1 passed" in run.stdout
+    assert heads(run.stdout) == heads(README)[:1]
+
+
+def test_the_python_door_of_the_readme_opens(tmp_path):
+    (tmp_path / "door.py").write_text(MODEL + block(README, "door.py"), encoding="utf-8")
+
+    run = python("door.py", folder=tmp_path)
+
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert re.fullmatch(r"True 1\.0 \d+\.\d+ .+\.onnx", run.stdout.strip())
+
+
+def test_the_plugin_of_the_guide_is_found_by_its_entry_point_and_does_what_it_says(tmp_path):
+    info = tmp_path / "half_weights-0.1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(METADATA, encoding="utf-8")
+    (info / "entry_points.txt").write_text(entry_point(block(CONTRIBUTING, "pyproject.toml")), encoding="utf-8")
+    (tmp_path / "half_weights.py").write_text(block(CONTRIBUTING, "half_weights.py"), encoding="utf-8")
+    (tmp_path / "conftest.py").write_text(
+        CONFTEST.replace("LogisticRegression(max_iter=2000)", NETWORK), encoding="utf-8"
+    )
+    (tmp_path / "test_half.py").write_text(block(CONTRIBUTING, "test_half.py"), encoding="utf-8")
+
+    run = python("-m", "pytest", *QUICK, "--rootdir", str(tmp_path), folder=tmp_path)
+
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "half: half_weights: 2 tensors are stored as float16" in run.stdout
+
+
+NETWORK = "__import__('sklearn.neural_network').neural_network.MLPClassifier((64,), max_iter=30, random_state=0)"
+
+
+def shown_default(option: Option) -> str:
+    """A default as the table writes it."""
+    if option.parse is None:
+        return "off"
+    if option.default is None:
+        return "by task"
+    if isinstance(option.default, tuple):
+        return ",".join(map(str, option.default)) or "none"
+    return f"{option.default:g}" if isinstance(option.default, float) else str(option.default)
+
+
+def block(document: str, title: str) -> str:
+    """The fenced block below the comment that names it."""
+    return re.search(rf"<!-- {re.escape(title)} -->\n```\w+\n(.*?)```", document, re.DOTALL)[1]
+
+
+def entry_point(toml: str) -> str:
+    """A table of entry points, as an installed distribution keeps it."""
+    return toml.replace('[project.entry-points."', "[").replace('"]', "]").replace('"', "")
+
+
+def heads(text: str) -> list[list[str]]:
+    """The head of each table in a text; the batch sizes are the request's and left out."""
+    lines = [line for line in text.splitlines() if line.startswith("variant ")]
+    return [re.split(r" {2,}", re.sub(r"batch \d+", "batch", line.strip())) for line in lines]
+
+
+def python(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run Python in a folder from which it can import."""
+    environ = {key: value for key, value in os.environ.items() if key != "PYTEST_ADDOPTS"}
+    environ |= {"COLUMNS": "220", "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=120, check=False)
