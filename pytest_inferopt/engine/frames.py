@@ -44,7 +44,9 @@ class Frames:
         end = HEADER.size + length
         if len(self._buffer) < end:
             return None
-        document: dict[str, Any] = json.loads(self._buffer[HEADER.size : end])
+        document = json.loads(self._buffer[HEADER.size : end])
+        if not isinstance(document, dict):
+            raise ValueError(f"a frame holds a {type(document).__name__}, not an object")  # noqa: TRY004 - a frame's fault
         del self._buffer[:end]
         return document
 

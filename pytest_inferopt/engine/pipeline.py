@@ -59,9 +59,9 @@ def _chain(variant: str, steps: Sequence[TechniqueSpec], native: str, registry: 
     current = native
     for spec in steps:
         given = _gives(spec, current, registry)
-        if given is None and current != ONNX and _gives(spec, ONNX, registry) is not None:
+        if given is None and (given := _gives_once_converted(spec, current, registry)) is not None:
             chain.append(PlannedStep(TechniqueSpec(name=CONVERSION), current, ONNX, was_inserted=True))
-            current, given = ONNX, _gives(spec, ONNX, registry)
+            current = ONNX
         if given is None:
             raise _misfit(variant, spec, current, steps, native, registry)
         chain.append(PlannedStep(spec, current, given))
@@ -70,15 +70,23 @@ def _chain(variant: str, steps: Sequence[TechniqueSpec], native: str, registry: 
 
 
 def _gives(spec: TechniqueSpec, takes: str, registry: Registry) -> str | None:
-    """What a step makes of a format; conversion is the planner's own step, since every framework has one."""
+    """What a step makes of a format; conversion is the planner's own step, since every framework has one.
+
+    What no framework owns (a compiled engine) cannot be converted back.
+    """
     if spec.name == CONVERSION:
         if spec.options:
             raise UsageError(f"{CONVERSION} has no option {next(iter(spec.options))!r};", "the opset is opset=17.")
-        return ONNX
+        return ONNX if takes in registry.names("frameworks") else None
     known = {*registry.names("techniques"), *(lost.name for lost in registry.broken if lost.kind == "techniques")}
     if spec.name not in known:
         raise _unknown(spec.name, registry)
     return registry.technique(spec).gives(takes)
+
+
+def _gives_once_converted(spec: TechniqueSpec, current: str, registry: Registry) -> str | None:
+    is_convertible = current != ONNX and current in registry.names("frameworks")
+    return _gives(spec, ONNX, registry) if is_convertible else None
 
 
 def _unknown(name: str, registry: Registry, where: str = "") -> UsageError:
@@ -117,11 +125,9 @@ def _working_order(steps: Sequence[TechniqueSpec], native: str, registry: Regist
 
 
 def _fits(steps: Iterable[TechniqueSpec], native: str, registry: Registry) -> bool:
-    current: str | None = native
+    current = native
     for spec in steps:
-        given = _gives(spec, current or "", registry)
-        if given is None and current != ONNX:
-            given = _gives(spec, ONNX, registry)
+        given = _gives(spec, current, registry) or _gives_once_converted(spec, current, registry)
         if given is None:
             return False
         current = given
