@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from pytest_inferopt.domain.artifact import TensorSpec
 from pytest_inferopt.errors import UsageError
 from pytest_inferopt.frameworks._parts import first_estimators, is_kind
+from pytest_inferopt.frameworks._scalers import has_trees, is_arithmetic
 
 if TYPE_CHECKING:
     from pytest_inferopt.domain.artifact import Rows
 
-__all__ = ["Feed", "feed_for", "is_frame"]
+__all__ = ["Feed", "arrays_for", "feed_for", "is_frame"]
 
 # They compare values for equality, so that the codes of a category must not pass through a float.
 ENCODERS = ("OneHotEncoder", "OrdinalEncoder", "TargetEncoder")
@@ -55,7 +56,7 @@ def feed_for(model: Any, rows: Rows, *, names: tuple[str, ...] | None, width: in
         UsageError: the rows do not fit the model, or hold what a tensor cannot.
     """
     if isinstance(rows, Mapping):
-        raise UsageError("a mapping of arrays does not fit a model of one table", hint="pass a DataFrame or an array")
+        raise UsageError("a mapping of arrays does not fit a model of one table.", "Pass a DataFrame or an array.")
     if is_frame(rows):
         return _feed_of_frame(model, rows, names)
     if hasattr(rows, "tocsr"):
@@ -65,6 +66,19 @@ def feed_for(model: Any, rows: Rows, *, names: tuple[str, ...] | None, width: in
     return _feed_of_array(model, rows, width)
 
 
+def arrays_for(inputs: tuple[TensorSpec, ...], rows: Rows) -> dict[str, Any]:
+    """The rows as the inputs' arrays, by name."""
+    import numpy as np
+
+    arrays = {}
+    for spec in inputs:
+        part = rows[list(spec.columns)] if spec.columns is not None and is_frame(rows) else rows
+        part = part.toarray() if hasattr(part, "toarray") else part
+        array = np.asarray(part, dtype=object if spec.dtype == "str" else spec.dtype)
+        arrays[spec.name] = array.reshape(-1, 1) if array.ndim == 1 else array
+    return arrays
+
+
 def _feed_of_array(model: Any, rows: Rows, width: int | None) -> Feed:
     import numpy as np
 
@@ -72,15 +86,15 @@ def _feed_of_array(model: Any, rows: Rows, width: int | None) -> Feed:
     if values.ndim == 1 and _kind_of(values) == "str":
         return Feed((TensorSpec("text", "str", (None, 1)),))
     if values.ndim != 2:  # noqa: PLR2004
-        raise UsageError(f"the rows are {values.ndim}-dimensional, {values.shape}; a table (N, F) is needed")
+        raise UsageError(f"the rows are {values.ndim}-dimensional, {values.shape}; a table (N, F) is needed.")
     _check_width(values.shape[1], width)
     kind = _kind_of(values.ravel())
     if kind not in {"int", "float", "str"}:
-        raise UsageError(
-            f"the array holds {kind}, which an ONNX input cannot", hint="pass a DataFrame of typed columns"
-        )
+        raise UsageError(f"the array holds {kind}, which an ONNX input cannot.", "Pass a DataFrame of typed columns.")
     encoded = any(is_kind(first, *ENCODERS) for first, _ in first_estimators(model))
-    return _matrix(_dtype(kind, encoded=encoded), values.shape[1], None, _narrowed([values.dtype]))
+    floats = _float_type(model, [values.dtype])
+    dtype = _dtype(kind, floats, encoded=encoded)
+    return _matrix(dtype, values.shape[1], None, _narrowed([values.dtype], floats))
 
 
 def _feed_of_frame(model: Any, rows: Any, names: tuple[str, ...] | None) -> Feed:
@@ -91,20 +105,21 @@ def _feed_of_frame(model: Any, rows: Any, names: tuple[str, ...] | None) -> Feed
         _check_columns(columns, names, by_name=by_name)
         columns = list(names)
     used = [at for at in range(len(columns)) if any(seen is None or at in seen for _, seen in firsts)]
+    floats = _float_type(
+        model, [rows.dtypes.iloc[list(rows.columns).index(columns[at])] for at in used] if names else rows.dtypes
+    )
     types: dict[int, str] = {}
     for at in used:
         series = rows[columns[at]] if names is not None else rows.iloc[:, at]
         encoded = any(is_kind(first, *ENCODERS) for first, seen in firsts if seen is None or at in seen)
-        types[at] = _dtype(_kind_of_column(series, columns[at]), encoded=encoded)
+        types[at] = _dtype(_kind_of_column(series, columns[at]), floats, encoded=encoded)
     is_text_named = all(isinstance(name, str) for name in rows.columns)
-    notes = _narrowed(rows.dtypes)
+    notes = _narrowed(rows.dtypes, floats)
     if len(set(types.values())) == 1:
         kept = tuple(columns[at] for at in used) if is_text_named else None
         return _matrix(types[used[0]], len(used), kept, notes, tuple(used))
     if not is_text_named:
-        raise UsageError(
-            "a table of several types needs text as column names", hint="rename: frame.columns.astype(str)"
-        )
+        raise UsageError("a table of several types needs text as column names.", "Rename: frame.columns.astype(str).")
     return _columns([(columns[at], types[at]) for at in used], tuple(used), notes)
 
 
@@ -143,10 +158,21 @@ def _prefixed(column: str) -> str:
     return "column_" + re.sub(r"\W", "_", column, flags=re.ASCII)
 
 
-def _dtype(kind: str, *, encoded: bool) -> str:
+def _dtype(kind: str, floats: str, *, encoded: bool) -> str:
     if kind == "int":
-        return "int64" if encoded else "float32"
-    return "str" if kind == "str" else "float32"
+        return "int64" if encoded else floats
+    return "str" if kind == "str" else floats
+
+
+def _float_type(model: Any, dtypes: Any) -> str:
+    """``float64`` where scalers before trees take the rows: there the last bit decides; else ``float32``.
+
+    Most other converters' graphs have no float64 form.
+    """
+    if all(str(dtype) == "float32" for dtype in dtypes) or not has_trees(model):
+        return "float32"
+    firsts = [first for first, _ in first_estimators(model) if not is_kind(first, *ENCODERS)]
+    return "float64" if firsts and all(is_arithmetic(first) for first in firsts) else "float32"
 
 
 def _kind_of_column(series: Any, name: str) -> str:
@@ -159,13 +185,13 @@ def _kind_of_column(series: Any, name: str) -> str:
     kind = _kind_of(values.dropna().to_numpy())
     if kind not in {"int", "float", "str"}:
         raise UsageError(
-            f"column {name!r} holds {kind}, which an ONNX input cannot carry",
-            hint="turn it into numbers or text before the model, or drop it there",
+            f"column {name!r} holds {kind}, which an ONNX input cannot carry.",
+            "Turn it into numbers or text before the model, or drop it there.",
         )
     if kind == "str" and bool(series.isna().any()):
         raise UsageError(
-            f"column {name!r} has missing values among its text, which ONNX text cannot carry",
-            hint='fill them before the model, e.g. frame.fillna({"' + name + '": "missing"})',
+            f"column {name!r} has missing values among its text, which ONNX text cannot carry.",
+            f'Fill them before the model, e.g. frame.fillna({{{name!r}: "missing"}}).',
         )
     return "float" if kind == "int" and bool(series.isna().any()) else kind
 
@@ -187,15 +213,15 @@ def _kind_of(values: Any) -> str:
     return " and ".join(sorted(cls.__name__ for cls in types)) + " objects"
 
 
-def _narrowed(dtypes: Any) -> tuple[str, ...]:
-    if not any(str(dtype) in {"float64", "Float64"} for dtype in dtypes):
+def _narrowed(dtypes: Any, floats: str) -> tuple[str, ...]:
+    if floats == "float64" or not any(str(dtype) in {"float64", "Float64"} for dtype in dtypes):
         return ()
     return ("float64 columns are fed as float32: a row within rounding of a threshold may be answered differently",)
 
 
 def _check_width(width: int, fitted: int | None) -> None:
     if fitted is not None and width != fitted:
-        raise UsageError(f"the rows have {width} columns, but the model was fitted on {fitted}")
+        raise UsageError(f"the rows have {width} columns, but the model was fitted on {fitted}.")
 
 
 def _check_columns(columns: list[str], fitted: tuple[str, ...], *, by_name: bool) -> None:
@@ -206,13 +232,13 @@ def _check_columns(columns: list[str], fitted: tuple[str, ...], *, by_name: bool
     missing = [name for name in fitted if name not in columns]
     extra = [name for name in columns if name not in fitted]
     if missing:
-        raise UsageError(f"the rows lack columns that the model was fitted on: {', '.join(map(repr, missing))}")
+        raise UsageError(f"the rows lack columns that the model was fitted on: {', '.join(map(repr, missing))}.")
     if extra and not by_name:
-        raise UsageError(f"the rows have columns that the model was not fitted on: {', '.join(map(repr, extra))}")
+        raise UsageError(f"the rows have columns that the model was not fitted on: {', '.join(map(repr, extra))}.")
     if columns != list(fitted) and not by_name:
         swapped = next(name for name, other in zip(columns, fitted, strict=True) if name != other)
         raise UsageError(
             f"the columns are in another order than at fit: {swapped!r} stands where "
-            f"{fitted[columns.index(swapped)]!r} was",
-            hint="reorder: rows[list(model.feature_names_in_)]",
+            f"{fitted[columns.index(swapped)]!r} was.",
+            "Reorder: rows[list(model.feature_names_in_)].",
         )

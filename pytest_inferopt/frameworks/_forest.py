@@ -7,7 +7,7 @@ classes and objectives from the dump instead; with its converters (1.16) random 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -30,11 +30,17 @@ class Forest:
         default_factory=lambda: {
             name: []
             for name in (
-                "treeids", "nodeids", "featureids", "modes", "values", "truenodeids", "falsenodeids",
+                "treeids",
+                "nodeids",
+                "featureids",
+                "modes",
+                "values",
+                "truenodeids",
+                "falsenodeids",
                 "missing_value_tracks_true",
             )
         }
-    )  # fmt: skip
+    )
     leaves: dict[str, list[Any]] = field(
         default_factory=lambda: {name: [] for name in ("treeids", "nodeids", "ids", "weights")}
     )
@@ -160,7 +166,9 @@ def register_forests(classes: tuple[type, ...], read: Callable[[Any], Boosted]) 
 
     for cls in classes:
         if cls not in sklearn_operator_name_map:
-            options = {"zipmap": [False, True], "nocl": [False, True], "raw_scores": [False]}
+            options = {"zipmap": [False, True], "nocl": [False, True]}
+            if hasattr(cls, "decision_function"):  # then calibration and one-vs-rest build on the sums
+                options["raw_scores"] = [False, True]
             update_registered_converter(cls, f"Inferopt{cls.__name__}", shapes, convert, parser=parse, options=options)
 
 
@@ -206,8 +214,31 @@ def _write(scope: Any, operator: Any, container: Any, boosted: Boosted) -> None:
         container.add_node(
             "Cast", [above], [outputs[0]], to=TensorProto.INT64, name=scope.get_unique_operator_name("Cast")
         )
+    elif _wants_decision(operator, container):
+        _write_classifier(scope, container, boosted, source, [outputs[0], scope.get_unique_variable_name("unused")])
+        _write_decision(scope, container, boosted, source, outputs[1])
     else:
         _write_classifier(scope, container, boosted, source, outputs)
+
+
+def _wants_decision(operator: Any, container: Any) -> bool:
+    """Whether an estimator around this one builds on its `decision_function`."""
+    model = operator.raw_operator
+    return hasattr(model, "decision_function") and bool(
+        container.get_options(model, {"raw_scores": False})["raw_scores"]
+    )
+
+
+def _write_decision(scope: Any, container: Any, boosted: Boosted, source: str, output: str) -> None:
+    """The sums before the link, of two classes as ``[-d, d]``."""
+    sums = scope.get_unique_variable_name("decision")
+    _write_values(scope, container, replace(boosted, link="identity"), source, sums)
+    if len(boosted.base) > 1:
+        container.add_node("Identity", [sums], [output], name=scope.get_unique_operator_name("Identity"))
+        return
+    negative = scope.get_unique_variable_name("negative")
+    container.add_node("Neg", [sums], [negative], name=scope.get_unique_operator_name("Neg"))
+    container.add_node("Concat", [negative, sums], [output], axis=1, name=scope.get_unique_operator_name("Concat"))
 
 
 def _as_one_matrix(scope: Any, inputs: Any, container: Any) -> str:
@@ -220,8 +251,9 @@ def _as_one_matrix(scope: Any, inputs: Any, container: Any) -> str:
         name = given.full_name
         if not isinstance(given.type, FloatTensorType):
             name = scope.get_unique_variable_name("floats")
-            container.add_node("Cast", [given.full_name], [name], to=TensorProto.FLOAT,
-                               name=scope.get_unique_operator_name("Cast"))  # fmt: skip
+            container.add_node(
+                "Cast", [given.full_name], [name], to=TensorProto.FLOAT, name=scope.get_unique_operator_name("Cast")
+            )
         names.append(name)
     if len(names) == 1:
         return str(names[0])
@@ -234,10 +266,15 @@ def _write_values(scope: Any, container: Any, boosted: Boosted, source: str, out
     operator = OPERATORS.get(boosted.link)
     sums = scope.get_unique_variable_name("sums") if operator else output
     container.add_node(
-        "TreeEnsembleRegressor", [source], [sums], op_domain="ai.onnx.ml",
+        "TreeEnsembleRegressor",
+        [source],
+        [sums],
+        op_domain="ai.onnx.ml",
         name=scope.get_unique_operator_name("TreeEnsembleRegressor"),
-        n_targets=len(boosted.base), base_values=list(boosted.base), **boosted.forest.attributes("target"),
-    )  # fmt: skip
+        n_targets=len(boosted.base),
+        base_values=list(boosted.base),
+        **boosted.forest.attributes("target"),
+    )
     if operator:
         container.add_node(operator, [sums], [output], name=scope.get_unique_operator_name(operator))
 
@@ -250,10 +287,16 @@ def _write_classifier(scope: Any, container: Any, boosted: Boosted, source: str,
     else:
         labels = {"classlabels_int64s": [int(label) for label in boosted.classes]}
     container.add_node(
-        "TreeEnsembleClassifier", [source], outputs, op_domain="ai.onnx.ml",
-        name=scope.get_unique_operator_name("TreeEnsembleClassifier"), post_transform=LABELS[boosted.link],
-        base_values=list(boosted.base), **labels, **boosted.forest.attributes("class"),
-    )  # fmt: skip
+        "TreeEnsembleClassifier",
+        [source],
+        outputs,
+        op_domain="ai.onnx.ml",
+        name=scope.get_unique_operator_name("TreeEnsembleClassifier"),
+        post_transform=LABELS[boosted.link],
+        base_values=list(boosted.base),
+        **labels,
+        **boosted.forest.attributes("class"),
+    )
 
 
 def as_labels(values: Any) -> NDArray[Any]:

@@ -74,13 +74,16 @@ def read_lightgbm(model: Any) -> Boosted:
     objective, *settings = header.get("objective", "").split(" ")
     if objective not in LINKS or "sqrt" in settings:
         shown = header.get("objective") or "of your own"
-        raise RefusedError(f"LightGBM's objective {shown!r} has no ONNX form",
-                           hint=f"train with one of these: {', '.join(sorted(LINKS))}")  # fmt: skip
+        raise RefusedError(
+            f"LightGBM's objective {shown!r} has no ONNX form.", f"Train with one of these: {', '.join(sorted(LINKS))}."
+        )
     if callable(getattr(model, "objective", None)):
-        raise RefusedError(f"{type(model).__name__} has an objective of its own", hint="use one of LightGBM's")
+        raise RefusedError(f"{type(model).__name__} has an objective of its own.", "Use one of LightGBM's.")
     if getattr(model.booster_, "pandas_categorical", None):
-        raise RefusedError("LightGBM encodes DataFrame columns of type category inside the model, which ONNX cannot",
-                           hint="encode them before the model (OrdinalEncoder), and pass the codes")  # fmt: skip
+        raise RefusedError(
+            "LightGBM encodes DataFrame columns of type category inside the model, which ONNX cannot.",
+            "Encode them before the model (OrdinalEncoder), and pass the codes.",
+        )
     outputs = int(header["num_tree_per_iteration"])
     steepness = next((float(each.partition(":")[2]) for each in settings if each.startswith("sigmoid:")), 1.0)
     weight = steepness if LINKS[objective] == "sigmoid" else 1.0
@@ -89,8 +92,10 @@ def read_lightgbm(model: Any) -> Boosted:
     labels = None
     if objective in CLASSIFYING:
         if not hasattr(model, "predict_proba") and not isinstance(model, NativeLGBooster):
-            raise RefusedError(f"{type(model).__name__} with the objective {objective!r} is no classifier",
-                               hint="use LGBMClassifier or a regression objective")  # fmt: skip
+            raise RefusedError(
+                f"{type(model).__name__} with the objective {objective!r} is no classifier.",
+                "Use LGBMClassifier or a regression objective.",
+            )
         labels = as_labels(getattr(model, "classes_", np.arange(max(outputs, 2))))
     forest = Forest()
     for number, tree in enumerate(trees):
@@ -109,7 +114,7 @@ def _integers(tree: dict[str, str], key: str) -> list[int]:
 def _read_tree(forest: Forest, number: int, tree: dict[str, str], target: int, weight: float) -> None:
     """Add one tree: its splits are nodes 0 … S-1, leaf number l is node S+l, chains follow."""
     if int(tree.get("is_linear", "0")):
-        raise RefusedError("LightGBM's linear trees have no ONNX form", hint="train with linear_tree=False")
+        raise RefusedError("LightGBM's linear trees have no ONNX form.", "Train with linear_tree=False.")
     values = _numbers(tree, "leaf_value")
     lefts, rights = _integers(tree, "left_child"), _integers(tree, "right_child")
     features, thresholds = _integers(tree, "split_feature"), _numbers(tree, "threshold")

@@ -27,12 +27,19 @@ LINKS: dict[str, Link] = {
     "survival:aft": "exp",
     **dict.fromkeys(
         (
-            "reg:squarederror", "reg:squaredlogerror", "reg:absoluteerror", "reg:pseudohubererror",
-            "reg:quantileerror", "reg:expectileerror", "rank:pairwise", "rank:ndcg", "rank:map",
+            "reg:squarederror",
+            "reg:squaredlogerror",
+            "reg:absoluteerror",
+            "reg:pseudohubererror",
+            "reg:quantileerror",
+            "reg:expectileerror",
+            "rank:pairwise",
+            "rank:ndcg",
+            "rank:map",
         ),
         "identity",
     ),
-}  # fmt: skip
+}
 CLASSIFYING = {"binary:logistic", "multi:softprob", "multi:softmax"}
 SPLIT_BY_CATEGORY = 1
 
@@ -52,8 +59,14 @@ def register_xgboost() -> None:
     """Teach skl2onnx to convert XGBoost's models."""
     import xgboost
 
-    classes = (xgboost.XGBClassifier, xgboost.XGBRegressor, xgboost.XGBRanker, xgboost.XGBRFClassifier,
-               xgboost.XGBRFRegressor, NativeXGBooster)  # fmt: skip
+    classes = (
+        xgboost.XGBClassifier,
+        xgboost.XGBRegressor,
+        xgboost.XGBRanker,
+        xgboost.XGBRFClassifier,
+        xgboost.XGBRFRegressor,
+        NativeXGBooster,
+    )
     register_forests(classes, read_xgboost)
 
 
@@ -77,8 +90,8 @@ def read_xgboost(model: Any) -> Boosted:
     objective = learner["objective"]["name"]
     if objective not in LINKS:
         raise RefusedError(
-            f"XGBoost's objective {objective!r} has no ONNX form",
-            hint=f"train with one of these: {', '.join(sorted(LINKS))}",
+            f"XGBoost's objective {objective!r} has no ONNX form.",
+            f"Train with one of these: {', '.join(sorted(LINKS))}.",
         )
     parameters = learner["learner_model_param"]
     classes, targets = int(parameters["num_class"]), int(parameters.get("num_target", 1))
@@ -87,8 +100,10 @@ def read_xgboost(model: Any) -> Boosted:
     base = _margins(parameters["base_score"], LINKS[objective], outputs)
     labels = None
     if objective in CLASSIFYING and not hasattr(model, "predict_proba") and not isinstance(model, NativeXGBooster):
-        raise RefusedError(f"{type(model).__name__} with the objective {objective!r} is no classifier",
-                           hint="use XGBClassifier or a regression objective")  # fmt: skip
+        raise RefusedError(
+            f"{type(model).__name__} with the objective {objective!r} is no classifier.",
+            "Use XGBClassifier or a regression objective.",
+        )
     if objective in CLASSIFYING:
         labels = as_labels(getattr(model, "classes_", np.arange(max(classes, 2))))
     return Boosted(forest, base, LINKS[objective], labels, is_multilabel=labels is not None and targets > 1)
@@ -97,11 +112,15 @@ def read_xgboost(model: Any) -> Boosted:
 def _check_settings(model: Any) -> None:
     missing = getattr(model, "missing", math.nan)
     if missing is not None and not math.isnan(missing):
-        raise RefusedError(f"{type(model).__name__}(missing={missing}) reads a number as missing, which ONNX cannot",
-                           hint="put NaN where values are missing and leave `missing` alone")  # fmt: skip
+        raise RefusedError(
+            f"{type(model).__name__}(missing={missing}) reads a number as missing, which ONNX cannot.",
+            "Put NaN where values are missing and leave `missing` alone.",
+        )
     if callable(getattr(model, "objective", None)):
-        raise RefusedError(f"{type(model).__name__} has an objective of its own, whose answers the file does not tell",
-                           hint="train with an objective of XGBoost")  # fmt: skip
+        raise RefusedError(
+            f"{type(model).__name__} has an objective of its own, whose answers the file does not tell.",
+            "Train with an objective of XGBoost.",
+        )
 
 
 def _rounds(model: Any) -> int | None:
@@ -128,17 +147,21 @@ def _margins(base_score: str, link: Link, outputs: int) -> tuple[float, ...]:
 def _read_trees(gradient_booster: dict[str, Any], rounds: int | None) -> Forest:
     name = gradient_booster["name"]
     if name == "gblinear":
-        raise RefusedError("XGBoost's booster 'gblinear' has no trees and no converter",
-                           hint="train with booster='gbtree', or a linear model of scikit-learn")  # fmt: skip
+        raise RefusedError(
+            "XGBoost's booster 'gblinear' has no trees and no converter.",
+            "Train with booster='gbtree', or a linear model of scikit-learn.",
+        )
     document = gradient_booster["gbtree"] if name == "dart" else gradient_booster
     model = document["model"]
     if model.get("cats", {}).get("enc"):
-        raise RefusedError("XGBoost encodes DataFrame columns of type category inside the model, which ONNX cannot",
-                           hint="encode them before the model (OrdinalEncoder), and pass the codes")  # fmt: skip
+        raise RefusedError(
+            "XGBoost encodes DataFrame columns of type category inside the model, which ONNX cannot.",
+            "Encode them before the model (OrdinalEncoder), and pass the codes.",
+        )
     starts = model.get("iteration_indptr")
     count = len(model["trees"]) if rounds is None or starts is None else starts[min(rounds, len(starts) - 1)]
     if count == 0:
-        raise RefusedError("the XGBoost model has no trees", hint="train at least one round")
+        raise RefusedError("the XGBoost model has no trees.", "Train at least one round.")
     weights = gradient_booster["weight_drop"] if name == "dart" else [1.0] * count
     forest = Forest()
     for number in range(count):
@@ -148,8 +171,10 @@ def _read_trees(gradient_booster: dict[str, Any], rounds: int | None) -> Forest:
 
 def _read_tree(forest: Forest, number: int, tree: dict[str, Any], target: int, weight: float) -> None:
     if int(tree["tree_param"]["size_leaf_vector"]) > 1:
-        raise RefusedError("trees with a vector in each leaf (multi_strategy='multi_output_tree') have no converter",
-                           hint="train with multi_strategy='one_output_per_tree'")  # fmt: skip
+        raise RefusedError(
+            "trees with a vector in each leaf (multi_strategy='multi_output_tree') have no converter.",
+            "Train with multi_strategy='one_output_per_tree'.",
+        )
     free = len(tree["left_children"])
     members = _members(tree)
     for node, left in enumerate(tree["left_children"]):

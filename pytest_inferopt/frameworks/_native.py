@@ -89,7 +89,7 @@ def _timed_method(model: Any, task: str) -> str:
     for name in wanted:
         if hasattr(model, name):
             return name
-    raise UsageError(f"{type(model).__name__} answers no new rows: it has no {' and no '.join(wanted)}")
+    raise UsageError(f"{type(model).__name__} answers no new rows: it has no {' and no '.join(wanted)}.")
 
 
 def _answer(model: Any, task: str, rows: Rows) -> Prediction:

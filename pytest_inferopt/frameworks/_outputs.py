@@ -15,7 +15,7 @@ __all__ = ["finish_outputs", "prune", "specs_of"]
 
 ONE_COLUMN = ("LinearSVC", "RidgeClassifier", "RidgeClassifierCV")  # they write d (N, 1) for two classes
 SWAPPED = ("SVC", "NuSVC")  # they write [d, -d] for two classes
-UNFLAT_LABELS = ("QuadraticDiscriminantAnalysis",)  # label (1, N)
+UNFLAT_LABELS = ("QuadraticDiscriminantAnalysis", "OneVsOneClassifier", "BaseMixture")  # label (1, N) or (N, 1)
 DTYPES = {"FLOAT": "float32", "DOUBLE": "float64", "INT64": "int64", "INT32": "int32", "STRING": "str", "BOOL": "bool"}
 
 
@@ -43,10 +43,15 @@ def finish_outputs(proto: Any, model: Any, task: Task, expected: Prediction) -> 
         _reshape(proto, outputs[1], [-1, 1])
     elif is_kind(final, *UNFLAT_LABELS):
         _reshape(proto, outputs[0], [-1])
+    elif task == "regression" and answers[0][1].shape[1] > 1:
+        _reshape(proto, outputs[0], [-1, answers[0][1].shape[1]])
     elif answers[-1][0] == "decision" and answers[-1][1].shape[1] == 2:  # noqa: PLR2004
         if is_kind(final, *ONE_COLUMN):
-            _insert(proto, outputs[1], [("Neg", ["{in}"], "{negative}", {}),
-                                        ("Concat", ["{negative}", "{in}"], "{out}", {"axis": 1})])  # fmt: skip
+            _insert(
+                proto,
+                outputs[1],
+                [("Neg", ["{in}"], "{negative}", {}), ("Concat", ["{negative}", "{in}"], "{out}", {"axis": 1})],
+            )
         elif is_kind(final, *SWAPPED):
             _insert(proto, outputs[1], [("Neg", ["{in}"], "{out}", {})])
     for info, (_, answer) in zip(proto.graph.output, answers, strict=True):
@@ -137,9 +142,7 @@ def specs_of(values: Any, roles: tuple[OutputRole, ...]) -> tuple[TensorSpec, ..
     specs = []
     for value, role in zip(values, roles, strict=True):
         if value.type.WhichOneof("value") != "tensor_type":
-            raise RefusedError(
-                f"the output {value.name!r} is no tensor", hint="take a model with plain arrays as answers"
-            )
+            raise RefusedError(f"the output {value.name!r} is no tensor.", "Take a model with plain arrays as answers.")
         dims = tuple(dim.dim_value or dim.dim_param or None for dim in value.type.tensor_type.shape.dim)
         dtype = DTYPES[TensorProto.DataType.Name(value.type.tensor_type.elem_type)]
         specs.append(TensorSpec(value.name, dtype, (None, *dims[1:]), role=role))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -211,10 +210,10 @@ def describe_estimator(artifact_format: str, model: Any, path: Path, notes: tupl
     try:
         check_is_fitted(model)
     except NotFittedError as error:
-        raise UsageError(f"{name} is not fitted", hint="call fit first, then hand the model over") from error
+        raise UsageError(f"{name} is not fitted.", "Call fit first, then hand the model over.") from error
     except TypeError as error:
-        detail = re.sub(r"\s+", " ", str(error))
-        raise UsageError(f"{name} is not an estimator: {detail}", hint="hand over a fitted estimator") from error
+        detail = " ".join(str(error).split()).rstrip(".")
+        raise UsageError(f"{name} is not an estimator: {detail}.", "Hand over a fitted estimator.") from error
     task = task_of(model)
     classes = class_labels(model) if task == "classification" else None
     return Artifact(format=artifact_format, path=path, model=model, task=task, classes=classes, notes=notes)

@@ -6,7 +6,8 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from pytest_inferopt.errors import RefusedError
-from pytest_inferopt.frameworks._parts import Part, final_estimator, is_kind, parts
+from pytest_inferopt.frameworks._parts import Part, has_predict_proba, is_kind, parts
+from pytest_inferopt.frameworks._scalers import has_trees, make_exact
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,11 +16,18 @@ __all__ = ["conversion_options", "prepared", "register_libraries"]
 
 # What a subclass must not change if its parent's converter is to speak for it.
 ANSWERS = (
-    "predict", "predict_proba", "predict_log_proba", "decision_function", "transform", "score_samples",
-    "kneighbors", "_transform", "build_preprocessor", "build_tokenizer", "build_analyzer",
-)  # fmt: skip
-# Graphs that skl2onnx 1.20 writes without an error and onnxruntime 1.31 does not run.
-BROKEN = ("RadiusNeighborsClassifier", "RadiusNeighborsRegressor", "GaussianProcessClassifier")
+    "predict",
+    "predict_proba",
+    "predict_log_proba",
+    "decision_function",
+    "transform",
+    "score_samples",
+    "kneighbors",
+    "_transform",
+    "build_preprocessor",
+    "build_tokenizer",
+    "build_analyzer",
+)
 SEARCHES = ("BaseSearchCV",)
 NEIGHBOURS = ("KNeighborsClassifier", "KNeighborsRegressor")
 WANTED = {"zipmap": False, "optim": "cdist", "locale": "C"}
@@ -38,12 +46,13 @@ def register_libraries(model: object) -> None:
         register_lightgbm()
 
 
-def prepared(model: Any, positions: Sequence[int] | None) -> Any:
+def prepared(model: Any, positions: Sequence[int] | None, *, in_float64: bool) -> Any:
     """A deep copy to convert.
 
     Args:
         model: the fitted model, which stays as it is.
         positions: the model's column at each column of the graph.
+        in_float64: whether the original's scalers calculate in float64.
 
     Raises:
         RefusedError: a part that has no converter, or whose converter does not speak for it.
@@ -52,11 +61,22 @@ def prepared(model: Any, positions: Sequence[int] | None) -> Any:
         if not is_kind(part.estimator, *SEARCHES):
             _check_convertible(part)
     twin = copy.deepcopy(model)
-    while is_kind(twin, *SEARCHES):  # skl2onnx knows GridSearchCV only; what answers is the best estimator
-        twin = twin.best_estimator_
+    twin = _without_search(twin)
     _number_columns(twin, positions)
     for part in parts(twin):
         _adapt(part.estimator)
+    if has_trees(twin):
+        make_exact(twin, in_float64=in_float64)
+    return twin
+
+
+def _without_search(twin: Any) -> Any:
+    """The best estimator in the place of its search, in pipelines too; skl2onnx knows GridSearchCV alone."""
+    while is_kind(twin, *SEARCHES):
+        twin = twin.best_estimator_
+    for part in parts(twin):
+        if "steps" in vars(part.estimator):
+            part.estimator.steps = [(name, _without_search(step)) for name, step in part.estimator.steps]
     return twin
 
 
@@ -64,29 +84,48 @@ def _check_convertible(part: Part) -> None:
     estimator = part.estimator
     parent = _registered_parent(type(estimator))
     if parent is None:
-        raise RefusedError(f"{part} has no ONNX converter",
-                           hint="replace it, or register one with skl2onnx.update_registered_converter")  # fmt: skip
+        raise RefusedError(
+            f"{part} has no ONNX converter.", "Replace it, or register one with skl2onnx.update_registered_converter."
+        )
     changed = [name for name in ANSWERS if getattr(type(estimator), name, None) is not getattr(parent, name, None)]
     if changed and parent is not type(estimator):
         raise RefusedError(
-            f"{part} changes {', '.join(changed)} of {parent.__name__}, whose converter knows nothing of it",
-            hint="register one for it with skl2onnx.update_registered_converter",
+            f"{part} changes {', '.join(changed)} of {parent.__name__}, whose converter knows nothing of it.",
+            "Register one for it with skl2onnx.update_registered_converter.",
         )
-    if is_kind(estimator, *BROKEN):
-        raise RefusedError(f"{part} converts to a graph that onnxruntime does not run",
-                           hint="use another estimator, e.g. KNeighborsClassifier or LogisticRegression")  # fmt: skip
+    trouble = _known_trouble(estimator)
+    if trouble:
+        raise RefusedError(f"{part} {trouble[0]}.", trouble[1])
     if part.transforms and _predicts(estimator):
         raise RefusedError(
-            f"{part} is used for its transform, but its converter writes what it predicts",
-            hint="replace it by a transformer, or take it out of the pipeline",
+            f"{part} is used for its transform, but its converter writes what it predicts.",
+            "Replace it by a transformer, or take it out of the pipeline.",
         )
+
+
+def _known_trouble(estimator: Any) -> tuple[str, str] | None:
+    """What skl2onnx 1.20 writes wrongly in a way that a few rows need not show: the trouble, and the way out."""
+    if is_kind(estimator, "RadiusNeighborsClassifier", "RadiusNeighborsRegressor"):
+        return "converts to a graph that fails on rows without neighbours.", "Use k neighbours."
+    if is_kind(estimator, *NEIGHBOURS) and estimator.weights != "uniform":
+        return f"weighs its neighbours by {estimator.weights!r}, which is written wrongly.", "Use weights='uniform'."
+    if is_kind(estimator, "TunedThresholdClassifierCV"):
+        return "is written with a threshold of 0.5, not with the tuned one.", "Convert its estimator_ instead."
+    if is_kind(estimator, "CalibratedClassifierCV") and estimator.method == "isotonic":
+        return "is calibrated by isotonic regression, written without its interpolation.", "Use method='sigmoid'."
+    if is_kind(estimator, "VotingClassifier") and not all(has_predict_proba(each) for each in estimator.estimators_):
+        return (
+            "counts votes of members without probabilities, which are written wrongly.",
+            "Use members that have them.",
+        )
+    return None
 
 
 def _predicts(estimator: Any) -> bool:
     from sklearn.base import is_classifier, is_clusterer, is_outlier_detector, is_regressor
 
-    if any(hasattr(estimator, name) for name in ("steps", "transformers_", "transformer_list")):
-        return False  # its own parts are looked at one by one
+    if any(hasattr(estimator, name) for name in ("steps", "transformers_", "transformer_list", "get_support")):
+        return False  # a container, whose parts are looked at one by one, or a selector
     return any(asked(estimator) for asked in (is_classifier, is_regressor, is_clusterer, is_outlier_detector))
 
 
@@ -141,6 +180,9 @@ def _adapt(estimator: Any) -> None:
         estimator.radius = None  # both are set by default, and the converter wants one
     if is_kind(estimator, "VotingClassifier"):
         estimator.flatten_transform = False
+    labels = vars(estimator).get("classes_")
+    if getattr(getattr(labels, "dtype", None), "kind", None) in {"i", "u"}:
+        estimator.classes_ = labels.astype("int64")  # int8 labels stay int8 in a graph that declares int64
 
 
 def conversion_options(twin: Any) -> dict[int, dict[str, Any]]:
@@ -152,13 +194,11 @@ def conversion_options(twin: Any) -> dict[int, dict[str, Any]]:
     for part in parts(twin):
         allowed = get_converter(get_model_alias(type(part.estimator))).get_allowed_options()
         chosen = {name: value for name, value in WANTED.items() if isinstance(allowed, dict) and name in allowed}
+        if "steps" in vars(part.estimator):
+            chosen.clear()  # a pipeline hands its options to its last step, whatever that is
         if not _is_fast_distance_right(part.estimator):
             chosen.pop("optim", None)
-        if chosen:
-            options[id(part.estimator)] = chosen
-    final = final_estimator(twin)
-    if final is not twin and id(final) in options and "zipmap" in options[id(final)]:
-        options[id(twin)] = options.get(id(twin), {}) | {"zipmap": False}
+        options[id(part.estimator)] = chosen  # an empty entry, too, keeps skl2onnx from asking LinearSVC for a ZipMap
     return options
 
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_inferopt.domain.artifact import Signature
 from pytest_inferopt.errors import InferoptError, MissingDependencyError, RefusedError, UsageError
-from pytest_inferopt.frameworks._feeds import feed_for
+from pytest_inferopt.frameworks._feeds import feed_for, is_frame
 from pytest_inferopt.frameworks._outputs import finish_outputs, prune, specs_of
 from pytest_inferopt.frameworks._parts import parts
 from pytest_inferopt.frameworks._prepare import conversion_options, prepared, register_libraries
+from pytest_inferopt.frameworks._proof import prove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,8 +42,8 @@ def need(extra: str, *modules: str) -> None:
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
         raise MissingDependencyError(
-            f"converting needs {', '.join(missing)}, which is not installed",
-            hint=f'pip install "pytest-inferopt[{extra}]"',
+            f"converting needs {', '.join(missing)}, which is not installed.",
+            f'pip install "pytest-inferopt[{extra}]"',
         )
 
 
@@ -74,15 +75,16 @@ def convert_estimator(artifact: Artifact, path: Path, source: Source, *, opset: 
     feed = feed_for(model, samples, names=source.names, width=source.width)
     expected = _answered(artifact, source.answer, samples)
     written = min(opset, NEWEST_OPSET)
-    with _quiet(), _explained(model):
+    with _quiet():
         register_libraries(model)
-        proto = _convert(model, feed, written)
+        proto = _convert(model, feed, written, in_float64=not _is_float32(samples))
     roles = finish_outputs(proto, model, artifact.task, expected)
     prune(proto)
     _stamp(proto, written)
-    notes = [_opset_note(proto, opset), *feed.notes, *_answer_notes(proto, artifact, roles)]
     _check_and_save(proto, path)
     signature = Signature(_kept(proto, feed), specs_of(proto.graph.output, roles))
+    unproved = prove(type(artifact.model).__name__, path, signature, samples, expected)
+    notes = [_opset_note(proto, opset), *feed.notes, *_answer_notes(proto, artifact, roles), *unproved]
     return artifact.evolve("onnx_conversion", notes=notes, format="onnx", path=path, model=None, signature=signature)
 
 
@@ -96,24 +98,37 @@ def _answered(artifact: Artifact, answer: Callable[[Rows], Prediction], samples:
         try:
             return answer(samples)
         except Exception as error:
-            reason = re.sub(r"\s+", " ", str(error)).strip()[:300]
-            raise UsageError(f"{type(artifact.model).__name__} itself fails on these rows: {reason}",
-                             hint="pass rows of the kind that it was fitted on") from error  # fmt: skip
+            reason = " ".join(str(error).split())[:300].rstrip(".")
+            raise UsageError(
+                f"{type(artifact.model).__name__} itself fails on these rows: {reason}.",
+                "Pass rows of the kind that it was fitted on.",
+            ) from error
 
 
-def _convert(model: Any, feed: Feed, opset: int) -> Any:
+def _is_float32(rows: Rows) -> bool:
+    dtypes = list(rows.dtypes) if is_frame(rows) else [getattr(rows, "dtype", None)]
+    return all(str(dtype) == "float32" for dtype in dtypes)
+
+
+def _convert(model: Any, feed: Feed, opset: int, *, in_float64: bool) -> Any:
     from skl2onnx import to_onnx
-    from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
+    from skl2onnx.common import data_types
 
-    types = {"float32": FloatTensorType, "int64": Int64TensorType, "str": StringTensorType}
-    twin = prepared(model, feed.positions)
-    return to_onnx(
-        twin,
-        name=type(model).__name__,
-        initial_types=[(spec.name, types[spec.dtype](list(spec.shape))) for spec in feed.inputs],
-        target_opset={"": opset, "ai.onnx.ml": ML_OPSET},
-        options=conversion_options(twin) or None,
-    )
+    types = {
+        "float32": data_types.FloatTensorType,
+        "float64": data_types.DoubleTensorType,
+        "int64": data_types.Int64TensorType,
+        "str": data_types.StringTensorType,
+    }
+    twin = prepared(model, feed.positions, in_float64=in_float64)
+    with _explained(model):
+        return to_onnx(
+            twin,
+            name=type(model).__name__,
+            initial_types=[(spec.name, types[spec.dtype](list(spec.shape))) for spec in feed.inputs],
+            target_opset={"": opset, "ai.onnx.ml": ML_OPSET},
+            options=conversion_options(twin),
+        )
 
 
 @contextmanager
@@ -139,11 +154,11 @@ def _explained(model: Any) -> Iterator[None]:
         places = {type(part.estimator): str(part) for part in parts(model)}
         guilty = [type(each) for frame, _ in traceback.walk_tb(error.__traceback__) for each in _converting(frame)]
         where = next((places[cls] for cls in reversed(guilty) if cls in places), type(model).__name__)
-        reason = re.sub(r"\s+", " ", str(error)).strip()
-        reason = re.split(r" It usually means | You may raise | In function ", reason)[0][:300]
+        reason = " ".join(str(error).split())
+        reason = re.split(r" It usually means | You may raise | In function ", reason)[0][:300].rstrip(".")
         raise RefusedError(
-            f"{where} cannot be converted: {reason or type(error).__name__}",
-            hint="change or replace this part, or register a converter with skl2onnx.update_registered_converter",
+            f"{where} cannot be converted: {reason or type(error).__name__}.",
+            "Change or replace this part, or register a converter with skl2onnx.update_registered_converter.",
         ) from error
 
 
@@ -176,8 +191,9 @@ def _opset_note(proto: Any, wanted: int) -> str:
 
 def _answer_notes(proto: Any, artifact: Artifact, roles: tuple[OutputRole, ...]) -> list[str]:
     notes = []
-    if any(node.domain == "com.microsoft" for node in proto.graph.node):
-        notes.append("distances are computed by com.microsoft CDist, which only onnxruntime has")
+    own = sorted({node.op_type for node in proto.graph.node if node.domain == "com.microsoft"})
+    if own:
+        notes.append(f"only onnxruntime has the operator {' and '.join(own)}")
     if artifact.task == "classification" and roles == ("label",):
         notes.append("only labels are written: the model has several outputs, or no scores")
     if artifact.classes is not None and any(isinstance(label, bool | float) for label in artifact.classes):
@@ -191,9 +207,11 @@ def _check_and_save(proto: Any, path: Path) -> None:
     try:
         onnx.checker.check_model(proto)
     except onnx.checker.ValidationError as error:
-        raise RefusedError(f"the converters wrote an invalid graph: {str(error).splitlines()[0]}",
-                           hint="ask for a newer opset, or replace the part that it names") from error  # fmt: skip
+        raise RefusedError(
+            f"the converters wrote an invalid graph: {str(error).splitlines()[0]}.",
+            "Ask for a newer opset, or replace the part that it names.",
+        ) from error
     for value in proto.graph.input:
         if value.type.tensor_type.shape.dim[0].HasField("dim_value"):
-            raise UsageError(f"the input {value.name!r} takes one number of rows only")
+            raise UsageError(f"the input {value.name!r} takes one number of rows only.")
     path.write_bytes(proto.SerializeToString(deterministic=True))

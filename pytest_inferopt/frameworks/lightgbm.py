@@ -6,9 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_inferopt.domain.artifact import Artifact, Prediction, RunOptions
+from pytest_inferopt.domain.model_file import inspect_model_file, shown_path
 from pytest_inferopt.domain.plugins import Framework
 from pytest_inferopt.errors import NotMeasuredError, RefusedError, UsageError
-from pytest_inferopt.frameworks._files import content_digest, is_pickle, load_pickle, read_head, save_pickle
+from pytest_inferopt.frameworks._files import content_digest, is_pickle, load_pickle, save_pickle
 from pytest_inferopt.frameworks._native import NativeSession, as_given, open_estimator
 from pytest_inferopt.frameworks._parts import describe_estimator
 from pytest_inferopt.frameworks._skl2onnx import Source, convert_estimator, need
@@ -46,19 +47,19 @@ class LightGBM(Framework):
         """
         import lightgbm
 
-        head = read_head(path)
-        if is_pickle(head):
+        if is_pickle(path):
             model, notes = load_pickle(path)
             if self.owns(model) is None:
-                raise RefusedError(f"{path} holds a {type(model).__name__}, not a LightGBM model")
+                raise RefusedError(f"{shown_path(path)} holds a {type(model).__name__}, not a LightGBM model.")
             return _described(self.name, model, path, notes)
-        if not head.startswith(b"tree\n"):
-            raise RefusedError(f"{path} is no LightGBM model", hint="save it with booster.save_model('model.txt')")
+        inspect_model_file(path)
         try:
             booster = lightgbm.Booster(model_file=path, params={"verbosity": -1})
         except lightgbm.basic.LightGBMError as error:
-            raise NotMeasuredError(f"{path} cannot be read as a LightGBM model: {error}",
-                                   hint="save it again with booster.save_model('model.txt')") from error  # fmt: skip
+            raise NotMeasuredError(
+                f"{path} cannot be read as a LightGBM model: {error}.",
+                "Save it again with booster.save_model('model.txt').",
+            ) from error
         return self.describe(booster, path)
 
     def describe(self, model: Any, path: Path) -> Artifact:
@@ -115,7 +116,7 @@ def _described(name: str, model: Any, path: Path, notes: tuple[str, ...] = ()) -
     from pytest_inferopt.frameworks._forest_lightgbm import CLASSIFYING, objective_of
 
     if model.num_trees() == 0:
-        raise UsageError("the Booster has no trees", hint="train it first, then hand it over")
+        raise UsageError("the Booster has no trees.", "Train it first, then hand it over.")
     objective, classes = objective_of(model)
     if objective in CLASSIFYING:
         return Artifact(name, path, model, "classification", tuple(range(max(classes, TWO))), notes=notes)

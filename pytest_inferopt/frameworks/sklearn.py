@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_inferopt.domain.artifact import Artifact, RunOptions
+from pytest_inferopt.domain.model_file import inspect_model_file
 from pytest_inferopt.domain.plugins import Framework
 from pytest_inferopt.frameworks._files import content_digest, load_pickle, save_pickle
 from pytest_inferopt.frameworks._native import open_estimator
@@ -40,7 +41,13 @@ class Sklearn(Framework):
 
         A pickle may hold any library's model: one that is not ours comes back in the format ``pickle``, and is to be
         described by its owner.
+
+        Raises:
+            NotMeasuredError: it is damaged, or a module or class it needs is not here.
+            RefusedError: it is no pickle, whatever its suffix says.
         """
+        if self.claims(path):
+            inspect_model_file(path)
         model, notes = load_pickle(path)
         if self.owns(model) is None:
             return Artifact(format="pickle", path=path, model=model, notes=notes)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_inferopt.domain.artifact import Artifact, Prediction, RunOptions
+from pytest_inferopt.domain.model_file import inspect_model_file, shown_path
 from pytest_inferopt.domain.plugins import Framework
 from pytest_inferopt.errors import NotMeasuredError, RefusedError, UsageError
-from pytest_inferopt.frameworks._files import content_digest, is_pickle, load_pickle, read_head, save_pickle
+from pytest_inferopt.frameworks._files import content_digest, is_pickle, load_pickle, save_pickle
 from pytest_inferopt.frameworks._native import NativeSession, as_given, open_estimator
 from pytest_inferopt.frameworks._parts import describe_estimator
 from pytest_inferopt.frameworks._skl2onnx import Source, convert_estimator, need
@@ -44,20 +45,20 @@ class XGBoost(Framework):
         """
         import xgboost
 
-        head = read_head(path)
-        if is_pickle(head):
+        if is_pickle(path):
             model, notes = load_pickle(path)
             if self.owns(model) is None:
-                raise RefusedError(f"{path} holds a {type(model).__name__}, not an XGBoost model")
+                raise RefusedError(f"{shown_path(path)} holds a {type(model).__name__}, not an XGBoost model.")
             return _described(self.name, model, path, notes)
-        if not head.startswith(b"{"):
-            raise RefusedError(f"{path} is no XGBoost model", hint="save it with model.save_model('model.ubj')")
+        inspect_model_file(path)
         booster = xgboost.Booster()
         try:
             booster.load_model(path)
         except xgboost.core.XGBoostError as error:
-            raise NotMeasuredError(f"{path} cannot be read as an XGBoost model: {str(error).splitlines()[0]}",
-                                   hint="save it again with model.save_model('model.ubj')") from error  # fmt: skip
+            raise NotMeasuredError(
+                f"{path} cannot be read as an XGBoost model: {str(error).splitlines()[0]}.",
+                "Save it again with model.save_model('model.ubj').",
+            ) from error
         return self.describe(booster, path)
 
     def describe(self, model: Any, path: Path) -> Artifact:
@@ -102,7 +103,7 @@ def _described(name: str, model: Any, path: Path, notes: tuple[str, ...] = ()) -
     from pytest_inferopt.frameworks._forest_xgboost import CLASSIFYING, objective_of
 
     if model.num_boosted_rounds() == 0:
-        raise UsageError("the Booster has no trees", hint="train it first, then hand it over")
+        raise UsageError("the Booster has no trees.", "Train it first, then hand it over.")
     objective, classes = objective_of(model)
     if objective in CLASSIFYING:
         return Artifact(name, path, model, "classification", tuple(range(max(classes, TWO))), notes=notes)
