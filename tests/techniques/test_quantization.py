@@ -344,7 +344,7 @@ def test_a_failure_of_the_quantizer_is_not_measured(mixed, bench, monkeypatch):
     with pytest.raises(NotMeasuredError) as caught:
         Quantization().apply(mixed, bench)
     assert str(caught.value) == (
-        "technique 'quantization' (dynamic) failed: KeyError: 'scale' "
+        "technique 'quantization' (dynamic) failed: KeyError: 'scale': "
         "Leave the operator out (op_types, nodes_to_exclude), or set per_channel=False."
     )
 
