@@ -49,7 +49,7 @@ def run(
     Raises:
         UsageError: the request is wrong or asks for what this version cannot do.
     """
-    check_is_built(request, where=f"request {request.name!r}")
+    check_is_built(request, where="the request")
     parts: dict[str, Any] = {"registry": registry or discover(), "store": store or Store(Path(DEFAULT_STORE))}
     if worker is not None:
         return run_request(request, subject or Subject(), worker=worker, on_progress=on_progress, **parts)

@@ -24,6 +24,7 @@ __all__ = [
     "did_you_mean",
 ]
 
+SENTENCE_ENDS = (".", ":", ";", "?", "!")
 Kind = Literal["usage", "not_measured", "refused"]
 
 
@@ -41,7 +42,9 @@ class InferoptError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.message} {self.hint}".strip() if self.hint else self.message
+        if not self.hint:
+            return self.message
+        return f"{self.message}{' ' if self.message[-1:] in SENTENCE_ENDS else ': '}{self.hint}"
 
 
 class UsageError(InferoptError):

@@ -28,7 +28,10 @@ def as_integer(text: str) -> int:
     Raises:
         ValueError: it is none.
     """
-    return int(text)
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("not a whole number") from None
 
 
 def as_float(text: str) -> float:
@@ -37,7 +40,10 @@ def as_float(text: str) -> float:
     Raises:
         ValueError: it is none.
     """
-    return float(text)
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("not a number") from None
 
 
 def as_names(text: str) -> tuple[str, ...] | str:
@@ -50,7 +56,7 @@ def as_names(text: str) -> tuple[str, ...] | str:
 
 def as_integers(text: str) -> tuple[int, ...]:
     """Whole numbers between commas."""
-    return tuple(int(part) for part in text.split(","))
+    return tuple(as_integer(part) for part in text.split(","))
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,7 @@ class _Variant:
     conversion: Conversion | None = None
     accuracy: Accuracy | None = None
     call: str = ""
+    seconds_a_round: float = 0.0
 
     def stop(self, kind: CheckKind, error: InferoptError) -> None:
         """Its way ends here."""
@@ -302,7 +303,7 @@ class _Run:
         except InferoptError as error:
             variant.stop("conversion", error)
             return
-        variant.call = found["call"]
+        variant.call, variant.seconds_a_round = found["call"], found["seconds_a_round"]
         variant.conversion = Conversion.model_validate(found["conversion"])
         variant.checks.append(check_conversion(variant.name, variant.conversion))
         if "accuracy" not in found:
@@ -332,7 +333,7 @@ class _Run:
         for variant in variants:
             variant.arm = first_of[variant.path]
         arms = list(dict.fromkeys([ORIGINAL, *(variant.arm for variant in variants)]))
-        self._tell_duration(len(arms))
+        self._tell_duration([self._original, *({"seconds_a_round": variant.seconds_a_round} for variant in variants)])
         try:
             self._recover()
             measured: dict[str, Any] = self._call(
@@ -348,21 +349,18 @@ class _Run:
                 variant.stop("budget", error)
             return {"latency": {}, "speedup": {}}
         self._notes += [
-            f"batch {size}: time ran out before all blocks were measured; measure_seconds={request.measure_seconds:g} "
-            "was not enough."
+            f"batch {size}: calls turned out slower than the warm-up promised, so that measuring ended early "
+            f"(measure_seconds={request.measure_seconds:g})"
             for size in measured["was_cut"]
         ]
         return measured
 
-    def _tell_duration(self, arms: int) -> None:
+    def _tell_duration(self, arms: list[dict[str, Any]]) -> None:
         spec = self._request.benchmark
-        calls = (spec.warmup_iterations + spec.iterations) * len(spec.batch_sizes) * arms
-        seconds = min(spec.measure_seconds, calls * self._original["seconds_per_call"])
+        rounds = spec.warmup_iterations + spec.iterations
+        seconds = min(spec.measure_seconds, rounds * sum(arm["seconds_a_round"] for arm in arms))
         if seconds >= LONG_RUN_SECONDS:
-            self._on_progress(
-                f"{self._request.name}: timing {arms} models at {len(spec.batch_sizes)} batch sizes, "
-                f"at most {seconds:.0f} s"
-            )
+            self._on_progress(f"{self._request.name}: measuring for about {seconds:.0f} s")
 
     def _judged(self, variants: list[_Variant], measured: dict[str, Any]) -> RunResult:
         original = self._original_result(_latencies(measured, ORIGINAL))

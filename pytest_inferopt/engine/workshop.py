@@ -26,6 +26,7 @@ from pytest_inferopt.domain.artifact import (
     Prediction,
     RunOptions,
     Session,
+    TensorSpec,
     Workbench,
     row_count,
     take_rows,
@@ -209,9 +210,7 @@ class Workshop:
         answer = self._predict(ORIGINAL)
         first = np.arange(min(REPEATED_ROWS, self._data.rows))
         again = partial(_predict_all, session, take_rows(self._data.x, first), self._fixed_batch(ORIGINAL))
-        one, started = again(), time.monotonic()
-        check_deterministic(one, again(), "the original")
-        seconds_per_call = time.monotonic() - started
+        check_deterministic(again(), again(), "the original")
         artifact = self._artifacts[ORIGINAL]
         function = None
         if metric_path is not None:
@@ -236,7 +235,7 @@ class Workshop:
             "task": artifact.task,
             "call": session.call,
             "own_threads": session.own_threads,
-            "seconds_per_call": seconds_per_call,
+            "seconds_a_round": self._seconds_a_round(ORIGINAL, batch_sizes),
             "accuracy": _document(score),
         }
 
@@ -252,6 +251,7 @@ class Workshop:
             update={"batch_sizes_run": proved, **_versions(self._artifacts[target])}
         )
         document: dict[str, Any] = {"conversion": _document(conversion), "call": self._session(target).call}
+        document["seconds_a_round"] = self._seconds_a_round(target, batch_sizes)
         # A failed score must not hide what the comparison has found.
         try:
             document["accuracy"] = _document(
@@ -275,7 +275,8 @@ class Workshop:
     def measure(self, *, arms: list[str], own_threads_arm: str | None, spec: dict[str, Any]) -> dict[str, Any]:
         """Time the arms side by side; `own_threads_arm` is the original as its owner set its threads."""
         benchmark = BenchmarkSpec.model_validate(spec)
-        sessions = {name: self._session(name) for name in arms}
+        # Fresh ones: the sessions that answered for the accuracy are warm, and the first call is to be cold.
+        sessions = {name: self._open(self._artifacts[name], self._options) for name in arms}
         if own_threads_arm is not None:
             sessions[own_threads_arm] = self._open(self._artifacts[ORIGINAL], replace(self._options, threads=None))
         with _threads_limited(benchmark.threads):
@@ -291,6 +292,15 @@ class Workshop:
             "was_cut": [cell.batch_size for cell in cells if cell.was_cut],
         }
 
+    def _seconds_a_round(self, name: str, batch_sizes: list[int]) -> float:
+        """What one call at each batch size takes, roughly; for telling beforehand how long measuring will take."""
+        session, rows = self._session(name), np.arange(self._data.rows)
+        feeds = [session.prepare(take_rows(self._data.x, np.resize(rows, size))) for size in batch_sizes]
+        started = time.monotonic()
+        for feed in feeds:
+            session.run(feed)
+        return time.monotonic() - started
+
     def _session(self, name: str) -> Session:
         if name not in self._sessions:
             self._sessions[name] = self._open(self._artifacts[name], self._options)
@@ -302,18 +312,22 @@ class Workshop:
         self._registry.require(opener)
         return opener.open(artifact, options)
 
+    def _fixed_input(self, name: str) -> TensorSpec | None:
+        signature = self._artifacts[name].signature
+        inputs = signature.inputs if signature else ()
+        return next((spec for spec in inputs if spec.shape and not spec.is_batch_dynamic), None)
+
     def _fixed_batch(self, name: str) -> int | None:
         """The number of rows that a file insists on; None if it takes any."""
-        signature = self._artifacts[name].signature
-        shapes = [spec.shape[0] for spec in signature.inputs if spec.shape] if signature else []
-        return next((rows for rows in shapes if isinstance(rows, int)), None)
+        spec = self._fixed_input(name)
+        return None if spec is None else int(spec.shape[0] or 0)
 
     def _check_batch_sizes(self, name: str, batch_sizes: list[int]) -> None:
-        fixed = self._fixed_batch(name)
+        spec, fixed = self._fixed_input(name), self._fixed_batch(name)
         wrong = [size for size in batch_sizes if size != fixed]
-        if fixed is not None and wrong:
+        if spec is not None and wrong:
             raise NotMeasuredError(
-                f"batch size {wrong[0]} failed: the file was exported with fixed batch {fixed}.",
+                f"batch size {wrong[0]} failed: input {spec.name!r} was exported with fixed batch {fixed}.",
                 f"Export with a dynamic batch axis, or set batch_sizes=[{fixed}].",
             )
 
@@ -372,15 +386,18 @@ def resolve(reference: str, what: str) -> Any:
         UsageError: it is not of that form, or it names nothing.
     """
     module_name, _, name = reference.partition(":")
+    if not all(part.isidentifier() for part in (*module_name.split("."), *name.split("."))):
+        raise UsageError(f"{what}={reference!r} names nothing.", "Write package.module:function.")
     try:
-        found = importlib.import_module(module_name)
-        for part in name.split("."):
-            found = getattr(found, part)
+        found: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         # A missing module inside the user's module is another story than a mistyped reference.
         if error.name is not None and (module_name == error.name or module_name.startswith(f"{error.name}.")):
             raise UsageError(f"{what}={reference!r}: there is no module {error.name!r} here.") from error
         raise NotMeasuredError(f"{what}={reference!r} needs {error.name!r}, which is not installed.") from error
+    try:
+        for part in name.split("."):
+            found = getattr(found, part)
     except AttributeError as error:
         raise UsageError(f"{what}={reference!r}: {error}.", "Write package.module:function.") from error
     return found

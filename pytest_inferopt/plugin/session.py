@@ -96,10 +96,21 @@ class InferoptSession:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        """After the body: fail on a red result that nobody has checked, and on a fixture that was never called."""
-        outcome = yield
-        for result in item.stash.get(UNCHECKED, []):
-            _fail_if_red(result)
+        """After the body: fail on a red result that nobody has checked, and on a fixture that was never called.
+
+        A body that fails over a red result fails because of it, so the red checks are told first.
+        """
+        unchecked = item.stash.setdefault(UNCHECKED, [])
+        own = ""
+        try:
+            outcome = yield
+        except Exception as error:
+            if all(result.passed for result in unchecked):
+                raise
+            own = f"\n  the test's own code then failed: {type(error).__name__}: {error}"
+            outcome = None
+        for result in unchecked:
+            _fail_if_red(result, own)
         if "inferopt" in getattr(item, "fixturenames", ()) and not item.stash.get(CALLS, []):
             pytest.fail(
                 "inferopt: the test asks for the inferopt fixture and never calls it, so nothing was measured.\n"
@@ -134,11 +145,15 @@ class InferoptSession:
             check: bool | str = True,
             **fields: Any,
         ) -> RunResult:
+            live = {"model": model, "training_data": training_data, "metric": metric}
+            wrong = None
             try:
-                live = {"model": model, "training_data": training_data, "metric": metric}
                 result = self._run(request, live, (x, y, groups), name, fields)
             except InferoptError as error:
-                pytest.fail(f"inferopt: {error}", pytrace=False)
+                wrong = f"inferopt: {error}"
+            if wrong is not None:
+                # Outside of the except, or pytest would tell the same story twice.
+                pytest.fail(wrong, pytrace=False)
             if check is True:
                 _fail_if_red(result)
             elif check == "after":
@@ -199,13 +214,14 @@ class InferoptSession:
 
     def _say(self, text: str) -> None:
         """Tell whoever watches, past pytest's capture."""
-        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
         capture = self._config.pluginmanager.get_plugin("capturemanager")
-        if reporter is None or capture is None:
+        if capture is None or not self._config.pluginmanager.has_plugin("terminalreporter"):
             return
         with capture.global_and_fixture_disabled():
-            reporter.ensure_newline()
-            reporter.write_line(f"inferopt: {text}")
+            writer = self._config.get_terminal_writer()
+            if writer.width_of_current_line:
+                writer.line()
+            writer.line(f"inferopt: {text}")
 
 
 def is_using_a_fixture(names: list[str]) -> bool:
@@ -259,6 +275,6 @@ def _test_modules(item: pytest.Item) -> Iterator[ModuleType]:
             yield plugin
 
 
-def _fail_if_red(result: RunResult) -> None:
+def _fail_if_red(result: RunResult, addition: str = "") -> None:
     if not result.passed:
-        pytest.fail(failure_text(result), pytrace=False)
+        pytest.fail(failure_text(result) + addition, pytrace=False)

@@ -20,7 +20,8 @@ __all__ = ["Terminal"]
 
 NOTHING = "–"
 LEAST_WIDTH = 80
-DEFAULT_WIDTH = 140
+DEFAULT_WIDTH = 180
+TITLE_WIDTH = 140
 UNBOUNDED = 1000
 SECOND_BATCH = 32
 PERCENTILES = ("p50", "p95", "p99")
@@ -39,7 +40,7 @@ class Terminal(Reporter):
         width = max(shutil.get_terminal_size((DEFAULT_WIDTH, 40)).columns, LEAST_WIDTH)
         console = Console(file=StringIO(), width=width, highlight=False, emoji=False, markup=False)
         for result in results:
-            console.print(f" inferopt: {printable(result.name)} ".center(width, "="), soft_wrap=True)
+            console.print(f" inferopt: {printable(result.name)} ".center(min(width, TITLE_WIDTH), "="), soft_wrap=True)
             console.print(_fitting_table(result, console))
             for line in _notes(result):
                 console.print(line, soft_wrap=True)
@@ -92,6 +93,7 @@ def _table(result: RunResult, detail: Detail) -> Table:
         if second is not None:
             cells.append(_p50(variant, second))
         speedup = _speedup(variant.speedup.get(first), with_interval=detail.has_speedup_interval)
+        speedup += "~" if result.request.quick and variant.speedup else ""
         table.add_row(*cells, speedup, printable(_verdict(variant, result), limit=400))
     return table
 
@@ -171,7 +173,8 @@ def _speedup(speedup: Speedup | None, *, with_interval: bool) -> str:
 def _verdict(variant: VariantResult, result: RunResult) -> str:
     red = next((check for check in variant.checks if check.is_red), None)
     if red is not None:
-        return f"{red.outcome.replace('_', ' ')}: {red.reason}"
+        outcome = red.outcome.replace("_", " ")
+        return f"{outcome}: {red.kind}" if red.outcome == "failed" else outcome
     if variant.role == "original":
         return "reference"
     if variant.role == "context":
@@ -185,6 +188,9 @@ def _notes(result: RunResult) -> list[str]:
     lines = []
     if result.original.call:
         lines.append(f"  timed: original {result.original.call}; {_latency_note(result)}")
+    for check in (check for check in result.checks if check.is_red):
+        lines.append(f"  {check.variant}: {check.kind} {check.outcome.replace('_', ' ')}: {check.reason}")
+        lines += [f"    next: {check.next_step}"] if check.next_step else []
     told: dict[str, list[str]] = {}
     for variant in result.variants.values():
         for sentence in _sentences(variant):
@@ -200,7 +206,7 @@ def _sentences(variant: VariantResult) -> list[str]:
     """What was found out about a variant beside its figures, and what its steps did."""
     found = variant.conversion
     opset = f"opset {found.opset}, " if found is not None and found.opset else ""
-    compared = [f"{opset}{check.reason}" for check in variant.checks if check.kind == "conversion" and found]
+    compared = [f"{opset}{check.reason}" for check in variant.checks if check.kind == "conversion" and not check.is_red]
     steps = [f"{step.name}: {note}" for step in variant.steps for note in step.notes]
     return [*compared, *steps, *(variant.accuracy.notes if variant.accuracy else ())]
 

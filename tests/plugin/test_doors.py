@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-LOAD = "import numpy as np\nROWS = np.load('rows.npz')\nx, y = ROWS['x'], ROWS['y']\n"
+LOAD = "import numpy as np\nwith np.load('rows.npz') as rows:\n    x, y = rows['x'], rows['y']\n"
 PICKLE = "import joblib, pytest\nmodel = joblib.load('model.joblib')\n"
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from pytest_inferopt.options import OPTIONS, dest
 
-LOAD = "import numpy as np\nROWS = np.load('rows.npz')\nx, y = ROWS['x'], ROWS['y']\n"
+LOAD = "import numpy as np\nwith np.load('rows.npz') as rows:\n    x, y = rows['x'], rows['y']\n"
 USAGE_ERROR = 4
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-LOAD = "import numpy as np, pytest\nROWS = np.load('rows.npz')\nx, y = ROWS['x'], ROWS['y']\n"
+LOAD = "import numpy as np, pytest\nwith np.load('rows.npz') as rows:\n    x, y = rows['x'], rows['y']\n"
 ONE = LOAD + "def test_digits(inferopt):\n    inferopt('model.onnx', x, y)\n"
 
 
