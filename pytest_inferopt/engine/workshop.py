@@ -130,8 +130,6 @@ class Workshop:
             artifact = self._registry.framework(framework).load(file)
         else:
             artifact = self._load_file(file, trust=trust)
-        if artifact.format not in self._registry.names("frameworks"):
-            artifact = self._registry.owner(artifact.model).describe(artifact.model, artifact.path)
         self._artifacts[ORIGINAL] = artifact
         return {"format": artifact.format, "size_bytes": artifact.size_bytes, "notes": list(artifact.notes)}
 
@@ -143,7 +141,13 @@ class Workshop:
             raise RefusedError(
                 f"{file}: a pickle executes code when it is loaded.", "Set trust=True if you trust this file."
             )
-        return framework.load(file)
+        artifact = framework.load(file)
+        # A pickle may hold any framework's model, which its suffix does not tell.
+        owner = framework if artifact.model is None else self._registry.owner(artifact.model)
+        if owner.name == artifact.format:
+            return artifact
+        described = owner.describe(artifact.model, artifact.path)
+        return replace(described, notes=(*artifact.notes, *described.notes))
 
     def run_step(self, *, source: str, target: str, spec: Any) -> dict[str, Any]:
         """Apply one step to the artifact `source` and keep the outcome as `target`."""
