@@ -71,9 +71,7 @@ def test_h99_importing_the_plugin_loads_pytest_alone():
 
 
 def test_every_public_name_is_there_when_it_is_asked_for():
-    code = (
-        "import pytest_inferopt as package\nfor name in package.__all__:\n    assert getattr(package, name) is not None"
-    )
+    code = "import pytest_inferopt as package\nassert None not in [getattr(package, name) for name in package.__all__]"
     assert "pytest_inferopt.api" in loaded_by(code)
 
 
