@@ -4,7 +4,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from pytest_inferopt.domain.request import OptimizationRequest, parse_request
-from pytest_inferopt.options import ENVIRONMENT, LATER, OPTIONS, as_integers, as_names, dest
+from pytest_inferopt.options import ENVIRONMENT, LATER, OPTIONS, as_float, as_integers, as_names, dest
 
 FIELDS = [option for option in OPTIONS if option.field is not None]
 SAMPLES = {
@@ -61,13 +61,19 @@ def test_a_name_that_is_missing_between_commas_is_an_error(text):
         as_names(text)
 
 
+@pytest.mark.parametrize("text", ["", "a", "1,5"])
+def test_what_is_no_number_is_an_error(text):
+    with pytest.raises(ValueError, match="not a number"):
+        as_float(text)
+
+
 def test_auto_alone_is_a_word_and_among_names_a_name():
     assert (as_names(" auto "), as_names("auto,fp16")) == ("auto", ("auto", "fp16"))
 
 
 @pytest.mark.parametrize("text", ["", "1,", "1;2", "1.5", "a"])
 def test_what_is_no_whole_number_is_an_error(text):
-    with pytest.raises(ValueError, match="invalid literal"):
+    with pytest.raises(ValueError, match="not a whole number"):
         as_integers(text)
 
 

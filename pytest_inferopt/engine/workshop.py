@@ -127,9 +127,9 @@ class Workshop:
             owner.save(model, file)
             artifact = owner.describe(model, file)
         elif framework is not None:
-            artifact = self._registry.framework(framework).load(file)
+            artifact = self._as_owned(self._registry.framework(framework).load(file))
         else:
-            artifact = self._load_file(file, trust=trust)
+            artifact = self._as_owned(self._load_file(file, trust=trust))
         self._artifacts[ORIGINAL] = artifact
         return {"format": artifact.format, "size_bytes": artifact.size_bytes, "notes": list(artifact.notes)}
 
@@ -141,9 +141,13 @@ class Workshop:
             raise RefusedError(
                 f"{file}: a pickle executes code when it is loaded.", "Set trust=True if you trust this file."
             )
-        artifact = framework.load(file)
-        # A pickle may hold any framework's model, which its suffix does not tell.
-        owner = framework if artifact.model is None else self._registry.owner(artifact.model)
+        return framework.load(file)
+
+    def _as_owned(self, artifact: Artifact) -> Artifact:
+        """The artifact as its model's owner describes it: a pickle may hold any framework's, whatever its suffix."""
+        if artifact.model is None:
+            return artifact
+        owner = self._registry.owner(artifact.model)
         if owner.name == artifact.format:
             return artifact
         described = owner.describe(artifact.model, artifact.path)
