@@ -66,6 +66,13 @@ def feed_for(model: Any, rows: Rows, *, names: tuple[str, ...] | None, width: in
     return _feed_of_array(model, rows, width)
 
 
+def check_columns_of(model: Any, rows: Rows, names: tuple[str, ...] | None) -> None:
+    """Hold a DataFrame's columns against those that the model was fitted on; see `Framework.check_rows`."""
+    if is_frame(rows) and names is not None:
+        by_name = all(positions is not None for _, positions in first_estimators(model))
+        _check_columns([str(name) for name in rows.columns], names, by_name=by_name)
+
+
 def arrays_for(inputs: tuple[TensorSpec, ...], rows: Rows) -> dict[str, Any]:
     """The rows as the inputs' arrays, by name."""
     import numpy as np

@@ -35,12 +35,13 @@ WANTED = {"zipmap": False, "optim": "cdist", "locale": "C"}
 
 def register_libraries(model: object) -> None:
     """Register the converters of the libraries that the model's parts come from; nothing else is imported."""
-    roots = {cls.__module__.partition(".")[0] for part in parts(model) for cls in type(part.estimator).__mro__}
-    if "xgboost" in roots:
+    estimators = [part.estimator for part in parts(model)]
+    roots = {cls.__module__.partition(".")[0] for estimator in estimators for cls in type(estimator).__mro__}
+    if "xgboost" in roots or is_kind(model, "NativeXGBooster"):
         from pytest_inferopt.frameworks._forest_xgboost import register_xgboost
 
         register_xgboost()
-    if "lightgbm" in roots:
+    if "lightgbm" in roots or is_kind(model, "NativeLGBooster"):
         from pytest_inferopt.frameworks._forest_lightgbm import register_lightgbm
 
         register_lightgbm()

@@ -54,7 +54,7 @@ def prove(name: str, path: Path, signature: Signature, samples: Rows, expected: 
         outputs = session.run(None, feed)
     except Exception as error:  # noqa: BLE001 - onnxruntime's classes share no public base
         reason = " ".join(str(error).split())[:300].rstrip(".")
-        raise RefusedError(f"onnxruntime does not run what the converter wrote: {reason}.", INSTEAD) from None
+        raise RefusedError(f"{name} converts to a file that onnxruntime does not run: {reason}.", INSTEAD) from None
     shapes = [tuple(output.shape) for output in alone]
     if any(shape[:1] != (1,) for shape in shapes):
         raise RefusedError(f"{name} converts to outputs of shape {shapes} for one row.", INSTEAD)

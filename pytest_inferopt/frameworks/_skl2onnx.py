@@ -28,6 +28,7 @@ __all__ = ["Source", "convert_estimator", "need"]
 
 ML_OPSET = 3  # TreeEnsemble* with base values; version 5 replaces the operators that all tools know
 NEWEST_OPSET = 21  # what skl2onnx 1.18 to 1.20 are tested with, and onnxruntime 1.20 loads
+CHANGE = "Change or replace this part, or register a converter with skl2onnx.update_registered_converter."
 IR_VERSION = 10  # onnxruntime 1.20 loads it; onnx writes its own newest
 
 
@@ -158,7 +159,7 @@ def _explained(model: Any) -> Iterator[None]:
         reason = re.split(r" It usually means | You may raise | In function ", reason)[0][:300].rstrip(".")
         raise RefusedError(
             f"{where} cannot be converted: {reason or type(error).__name__}.",
-            "Change or replace this part, or register a converter with skl2onnx.update_registered_converter.",
+            "Ask for a newer opset." if "opset" in reason else CHANGE,
         ) from error
 
 

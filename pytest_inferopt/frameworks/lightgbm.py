@@ -9,6 +9,7 @@ from pytest_inferopt.domain.artifact import Artifact, Prediction, RunOptions
 from pytest_inferopt.domain.model_file import inspect_model_file, shown_path
 from pytest_inferopt.domain.plugins import Framework
 from pytest_inferopt.errors import NotMeasuredError, RefusedError, UsageError
+from pytest_inferopt.frameworks._feeds import check_columns_of
 from pytest_inferopt.frameworks._files import content_digest, is_pickle, load_pickle, save_pickle
 from pytest_inferopt.frameworks._native import NativeSession, as_given, open_estimator
 from pytest_inferopt.frameworks._parts import describe_estimator
@@ -54,10 +55,10 @@ class LightGBM(Framework):
             return _described(self.name, model, path, notes)
         inspect_model_file(path)
         try:
-            booster = lightgbm.Booster(model_file=path, params={"verbosity": -1})
+            booster = lightgbm.Booster(model_file=path)
         except lightgbm.basic.LightGBMError as error:
             raise NotMeasuredError(
-                f"{path} cannot be read as a LightGBM model: {error}.",
+                f"{shown_path(path)} cannot be read as a LightGBM model: {error}.",
                 "Save it again with booster.save_model('model.txt').",
             ) from error
         return self.describe(booster, path)
@@ -69,6 +70,12 @@ class LightGBM(Framework):
             UsageError: it is not fitted.
         """
         return _described(self.name, model, path)
+
+    def check_rows(self, artifact: Artifact, rows: Rows) -> None:
+        """Hold the columns against the booster's `feature_name()`."""
+        model = artifact.model
+        booster = model if _is_booster(model) else model.booster_
+        check_columns_of(model, rows, _feature_names(booster, rows))
 
     def to_onnx(self, artifact: Artifact, path: Path, *, opset: int, samples: Rows) -> Artifact:
         """Convert the trees, with thresholds rounded down to float32."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pytest_inferopt.domain.artifact import Artifact, RunOptions
 from pytest_inferopt.domain.model_file import inspect_model_file
 from pytest_inferopt.domain.plugins import Framework
+from pytest_inferopt.frameworks._feeds import check_columns_of
 from pytest_inferopt.frameworks._files import content_digest, load_pickle, save_pickle
 from pytest_inferopt.frameworks._native import open_estimator
 from pytest_inferopt.frameworks._parts import column_names, describe_estimator
@@ -39,8 +40,8 @@ class Sklearn(Framework):
     def load(self, path: Path) -> Artifact:
         """Unpickle it.
 
-        A pickle may hold any library's model: one that is not ours comes back in the format ``pickle``, and is to be
-        described by its owner.
+        A pickle may hold any library's model: one whose class is not scikit-learn's own comes back in the format
+        ``pickle``, and is to be described by its owner.
 
         Raises:
             NotMeasuredError: it is damaged, or a module or class it needs is not here.
@@ -49,7 +50,7 @@ class Sklearn(Framework):
         if self.claims(path):
             inspect_model_file(path)
         model, notes = load_pickle(path)
-        if self.owns(model) is None:
+        if self.owns(model) != 0:  # a class that only inherits from ours may be nearer to another framework
             return Artifact(format="pickle", path=path, model=model, notes=notes)
         return describe_estimator(self.name, model, path, notes)
 
@@ -60,6 +61,10 @@ class Sklearn(Framework):
             UsageError: it is not fitted.
         """
         return describe_estimator(self.name, model, path)
+
+    def check_rows(self, artifact: Artifact, rows: Rows) -> None:
+        """Hold the columns against `feature_names_in_`."""
+        check_columns_of(artifact.model, rows, column_names(artifact.model))
 
     def to_onnx(self, artifact: Artifact, path: Path, *, opset: int, samples: Rows) -> Artifact:
         """Convert with skl2onnx."""

@@ -8,6 +8,7 @@ from pytest_inferopt.domain.artifact import Artifact, Prediction, RunOptions
 from pytest_inferopt.domain.model_file import inspect_model_file, shown_path
 from pytest_inferopt.domain.plugins import Framework
 from pytest_inferopt.errors import NotMeasuredError, RefusedError, UsageError
+from pytest_inferopt.frameworks._feeds import check_columns_of
 from pytest_inferopt.frameworks._files import content_digest, is_pickle, load_pickle, save_pickle
 from pytest_inferopt.frameworks._native import NativeSession, as_given, open_estimator
 from pytest_inferopt.frameworks._parts import describe_estimator
@@ -56,7 +57,7 @@ class XGBoost(Framework):
             booster.load_model(path)
         except xgboost.core.XGBoostError as error:
             raise NotMeasuredError(
-                f"{path} cannot be read as an XGBoost model: {str(error).splitlines()[0]}.",
+                f"{shown_path(path)} cannot be read as an XGBoost model: {str(error).splitlines()[0]}.",
                 "Save it again with model.save_model('model.ubj').",
             ) from error
         return self.describe(booster, path)
@@ -69,6 +70,10 @@ class XGBoost(Framework):
         """
         return _described(self.name, model, path)
 
+    def check_rows(self, artifact: Artifact, rows: Rows) -> None:
+        """Hold the columns against the booster's `feature_names`."""
+        check_columns_of(artifact.model, rows, _feature_names(artifact.model))
+
     def to_onnx(self, artifact: Artifact, path: Path, *, opset: int, samples: Rows) -> Artifact:
         """Convert the trees."""
         from pytest_inferopt.frameworks._forest_xgboost import NativeXGBooster
@@ -79,7 +84,7 @@ class XGBoost(Framework):
         source = Source(
             model=NativeXGBooster(model) if _is_booster(model) else model,
             answer=self.open(artifact, RunOptions(threads=None)).predict,
-            names=tuple(booster.feature_names) if booster.feature_names else None,
+            names=_feature_names(model),
             width=booster.num_features(),
         )
         return convert_estimator(artifact, path, source, opset=opset, samples=samples)
@@ -97,12 +102,27 @@ def _is_booster(model: object) -> bool:
     return type(model).__name__ == "Booster"
 
 
+def _feature_names(model: Any) -> tuple[str, ...] | None:
+    """The columns of the training; None where it had no names."""
+    names = (model if _is_booster(model) else model.get_booster()).feature_names
+    return tuple(names) if names else None
+
+
+def _has_trees(booster: Any) -> bool:
+    import xgboost
+
+    try:
+        return int(booster.num_boosted_rounds()) > 0
+    except xgboost.core.XGBoostError:  # a Booster that was only constructed knows no features yet
+        return False
+
+
 def _described(name: str, model: Any, path: Path, notes: tuple[str, ...] = ()) -> Artifact:
     if not _is_booster(model):
         return describe_estimator(name, model, path, notes)
     from pytest_inferopt.frameworks._forest_xgboost import CLASSIFYING, objective_of
 
-    if model.num_boosted_rounds() == 0:
+    if not _has_trees(model):
         raise UsageError("the Booster has no trees.", "Train it first, then hand it over.")
     objective, classes = objective_of(model)
     if objective in CLASSIFYING:
