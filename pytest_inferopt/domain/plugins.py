@@ -79,6 +79,13 @@ class Framework(Plugin):
     def describe(self, model: object, path: Path) -> Artifact:
         """The artifact of a live model whose file is `path`."""
 
+    def check_rows(self, artifact: Artifact, rows: Rows) -> None:
+        """Hold the columns of the rows against those that the model was fitted on, where both have names.
+
+        Raises:
+            UsageError: columns are missing, unknown or in another order; the message names them.
+        """
+
     @abstractmethod
     def to_onnx(self, artifact: Artifact, path: Path, *, opset: int, samples: Rows) -> Artifact:
         """Convert to an ONNX file at `path`, with a dynamic batch axis; the notes tell what was written.

@@ -214,6 +214,8 @@ class Workshop:
             NotMeasuredError: it rejects the rows, answers differently when asked twice, or cannot take a batch size.
         """
         session = self._session(ORIGINAL)
+        native = self._artifacts[ORIGINAL]
+        self._registry.framework(native.format).check_rows(native, self._data.x)
         self._check_batch_sizes(ORIGINAL, batch_sizes)
         answer = self._predict(ORIGINAL)
         first = np.arange(min(REPEATED_ROWS, self._data.rows))

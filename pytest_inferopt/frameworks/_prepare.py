@@ -6,6 +6,7 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from pytest_inferopt.errors import RefusedError
+from pytest_inferopt.frameworks._boosters import adapt_booster, booster_trouble, register_lightgbm, register_xgboost
 from pytest_inferopt.frameworks._parts import Part, has_predict_proba, is_kind, parts
 from pytest_inferopt.frameworks._scalers import has_trees, make_exact
 
@@ -35,15 +36,10 @@ WANTED = {"zipmap": False, "optim": "cdist", "locale": "C"}
 
 def register_libraries(model: object) -> None:
     """Register the converters of the libraries that the model's parts come from; nothing else is imported."""
-    estimators = [part.estimator for part in parts(model)]
-    roots = {cls.__module__.partition(".")[0] for estimator in estimators for cls in type(estimator).__mro__}
-    if "xgboost" in roots or is_kind(model, "NativeXGBooster"):
-        from pytest_inferopt.frameworks._forest_xgboost import register_xgboost
-
+    roots = {cls.__module__.partition(".")[0] for part in parts(model) for cls in type(part.estimator).__mro__}
+    if "xgboost" in roots:
         register_xgboost()
-    if "lightgbm" in roots or is_kind(model, "NativeLGBooster"):
-        from pytest_inferopt.frameworks._forest_lightgbm import register_lightgbm
-
+    if "lightgbm" in roots:
         register_lightgbm()
 
 
@@ -119,7 +115,7 @@ def _known_trouble(estimator: Any) -> tuple[str, str] | None:
             "counts votes of members without probabilities, which are written wrongly.",
             "Use members that have them.",
         )
-    return None
+    return booster_trouble(estimator)
 
 
 def _predicts(estimator: Any) -> bool:
@@ -169,6 +165,7 @@ def _outermost_column_transformers(model: Any) -> set[int]:
 
 
 def _adapt(estimator: Any) -> None:
+    adapt_booster(estimator)
     parent = _registered_parent(type(estimator))
     if parent is not None and parent is not type(estimator):
         estimator.__class__ = parent  # the converters look classes up exactly

@@ -9,6 +9,7 @@ from pytest_inferopt.domain.artifact import Artifact, Prediction, RunOptions
 from pytest_inferopt.domain.model_file import inspect_model_file, shown_path
 from pytest_inferopt.domain.plugins import Framework
 from pytest_inferopt.errors import NotMeasuredError, RefusedError, UsageError
+from pytest_inferopt.frameworks._boosters import estimator_of_lightgbm, lightgbm_objective
 from pytest_inferopt.frameworks._feeds import check_columns_of
 from pytest_inferopt.frameworks._files import content_digest, is_pickle, load_pickle, save_pickle
 from pytest_inferopt.frameworks._native import NativeSession, as_given, open_estimator
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["LightGBM"]
 
 TWO = 2
+CLASSIFYING = {"binary", "multiclass", "multiclassova"}
 RANKING = {"lambdarank", "rank_xendcg"}
 
 
@@ -79,13 +81,11 @@ class LightGBM(Framework):
 
     def to_onnx(self, artifact: Artifact, path: Path, *, opset: int, samples: Rows) -> Artifact:
         """Convert the trees, with thresholds rounded down to float32."""
-        from pytest_inferopt.frameworks._forest_lightgbm import NativeLGBooster
-
-        need(self.extra, "skl2onnx", "onnx")
+        need(self.extra, "skl2onnx", "onnxmltools", "onnx")
         model = artifact.model
         booster = model if _is_booster(model) else model.booster_
         source = Source(
-            model=NativeLGBooster(model) if _is_booster(model) else model,
+            model=estimator_of_lightgbm(model) if _is_booster(model) else model,
             answer=self.open(artifact, RunOptions(threads=None)).predict,
             names=_feature_names(booster, samples),
             width=booster.num_feature(),
@@ -120,11 +120,9 @@ def _feature_names(booster: Any, samples: Rows) -> tuple[str, ...] | None:
 def _described(name: str, model: Any, path: Path, notes: tuple[str, ...] = ()) -> Artifact:
     if not _is_booster(model):
         return describe_estimator(name, model, path, notes)
-    from pytest_inferopt.frameworks._forest_lightgbm import CLASSIFYING, objective_of
-
     if model.num_trees() == 0:
         raise UsageError("the Booster has no trees.", "Train it first, then hand it over.")
-    objective, classes = objective_of(model)
+    objective, classes = lightgbm_objective(model)
     if objective in CLASSIFYING:
         return Artifact(name, path, model, "classification", tuple(range(max(classes, TWO))), notes=notes)
     task: Task = "ranking" if objective in RANKING else "regression"

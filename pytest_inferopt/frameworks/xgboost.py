@@ -8,6 +8,7 @@ from pytest_inferopt.domain.artifact import Artifact, Prediction, RunOptions
 from pytest_inferopt.domain.model_file import inspect_model_file, shown_path
 from pytest_inferopt.domain.plugins import Framework
 from pytest_inferopt.errors import NotMeasuredError, RefusedError, UsageError
+from pytest_inferopt.frameworks._boosters import estimator_of_xgboost, xgboost_objective
 from pytest_inferopt.frameworks._feeds import check_columns_of
 from pytest_inferopt.frameworks._files import content_digest, is_pickle, load_pickle, save_pickle
 from pytest_inferopt.frameworks._native import NativeSession, as_given, open_estimator
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["XGBoost"]
 
 TWO = 2
+CLASSIFYING = {"binary:logistic", "multi:softprob", "multi:softmax"}
 
 
 class XGBoost(Framework):
@@ -76,13 +78,11 @@ class XGBoost(Framework):
 
     def to_onnx(self, artifact: Artifact, path: Path, *, opset: int, samples: Rows) -> Artifact:
         """Convert the trees."""
-        from pytest_inferopt.frameworks._forest_xgboost import NativeXGBooster
-
-        need(self.extra, "skl2onnx", "onnx")
+        need(self.extra, "skl2onnx", "onnxmltools", "onnx")
         model = artifact.model
         booster = model if _is_booster(model) else model.get_booster()
         source = Source(
-            model=NativeXGBooster(model) if _is_booster(model) else model,
+            model=estimator_of_xgboost(model) if _is_booster(model) else model,
             answer=self.open(artifact, RunOptions(threads=None)).predict,
             names=_feature_names(model),
             width=booster.num_features(),
@@ -120,11 +120,9 @@ def _has_trees(booster: Any) -> bool:
 def _described(name: str, model: Any, path: Path, notes: tuple[str, ...] = ()) -> Artifact:
     if not _is_booster(model):
         return describe_estimator(name, model, path, notes)
-    from pytest_inferopt.frameworks._forest_xgboost import CLASSIFYING, objective_of
-
     if not _has_trees(model):
         raise UsageError("the Booster has no trees.", "Train it first, then hand it over.")
-    objective, classes = objective_of(model)
+    objective, classes = xgboost_objective(model)
     if objective in CLASSIFYING:
         return Artifact(name, path, model, "classification", tuple(range(max(classes, TWO))), notes=notes)
     task: Task = "ranking" if objective.startswith("rank:") else "regression"

@@ -96,7 +96,6 @@ CLASSIFIERS = {
     "hard votes": scaled(VotingClassifier([("a", logistic()), ("b", GaussianNB()), ("c", DecisionTreeClassifier())])),
     "votes of boosters": VotingClassifier([("x", XGB), ("l", LGBM)], voting="soft"),
     "stacked boosters": StackingClassifier([("x", XGB), ("l", LGBM)], cv=2),
-    "calibrated LightGBM": CalibratedClassifierCV(LGBM, cv=2),
     "calibrated XGBoost": CalibratedClassifierCV(XGB, cv=2),
     "bagged trees": BaggingClassifier(DecisionTreeClassifier(max_depth=3), 5, random_state=0),
     "XGBoost in a pipeline": scaled(XGB),
@@ -539,6 +538,7 @@ REFUSED = {
         CalibratedClassifierCV(scaled(logistic()), cv=2),
         "CalibratedClassifierCV converts to another model: ",
     ),
+    "calibrated LightGBM": (CalibratedClassifierCV(LGBM, cv=2), "CalibratedClassifierCV converts to another model: "),
     "stacked margins": (
         StackingClassifier([("s", SVC())], cv=2),
         "StackingClassifier converts to a file that onnxruntime does not run: ",
