@@ -19,7 +19,7 @@ demo: $(STAMP)
 	$(BIN)/python -m pytest --inferopt --inferopt-only -q -p no:randomly --no-header --rootdir=examples/digits examples/digits
 
 test: $(STAMP) lint types layers
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --durations=10
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered --durations=10
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

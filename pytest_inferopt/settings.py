@@ -35,9 +35,13 @@ def from_pyproject(path: Path) -> dict[str, Any]:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: {error}.", "Mend the file; nothing was read from it.") from error
-    table: dict[str, Any] = document.get("tool", {}).get("inferopt", {})
+    tools = document.get("tool", {})
+    table = tools.get("inferopt", {}) if isinstance(tools, dict) else {}
+    if not isinstance(table, dict):
+        raise UsageError(f"{TABLE} is {table!r}, and must be a table.", f"Write the line {TABLE}, then its fields.")
+    _check_own_keys(table)
     fields = {key: value for key, value in table.items() if key not in OWN_KEYS}
     for name in ONE_MODEL_ONLY:
         if name in fields:
@@ -48,6 +52,14 @@ def from_pyproject(path: Path) -> dict[str, Any]:
         raise UsageError(f"{TABLE} got {unknown[0]!r};", did_you_mean(unknown[0], known))
     check_is_built(parse_request(fields, where=TABLE), where=TABLE)
     return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+
+
+def _check_own_keys(table: Mapping[str, Any]) -> None:
+    report, store = table.get("report", []), table.get("store", "")
+    if not all(isinstance(name, str) for name in (report if isinstance(report, list) else [report])):
+        raise UsageError(f"{TABLE} got report={report!r}.", 'Write a list of report types: ["terminal"].')
+    if not isinstance(store, str):
+        raise UsageError(f"{TABLE} got store={store!r}.", "Write the path of a folder.")
 
 
 def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+# Loaded once, before any run inside this process that forgets what it imports: a second import of either fails.
+import pandas as pd
+import pyarrow as pa  # noqa: F401
 import pytest
 
 if TYPE_CHECKING:
@@ -17,7 +21,6 @@ pytest_plugins = ["pytester"]
 def digits_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a logistic regression on the digits: model.onnx, model.joblib, rows.npz, rows.csv."""
     import joblib
-    import pandas as pd
     from skl2onnx import to_onnx
     from sklearn.datasets import load_digits
     from sklearn.linear_model import LogisticRegression

@@ -190,3 +190,29 @@ def test_the_automatic_search_is_not_built():
 def test_what_is_not_built_is_refused_in_the_table_too(project):
     root = project("[tool.inferopt]\nbudget = ['p95<5ms']\n")
     assert usage(project_defaults, root, {}).startswith("[tool.inferopt]: budget is set, but budgets are not judged")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[tool]\ninferopt = 5\n", "[tool.inferopt] is 5, and must be a table."),
+        ("[tool.inferopt]\nreport = 5\n", "[tool.inferopt] got report=5."),
+        ("[tool.inferopt]\nreport = [5]\n", "[tool.inferopt] got report=[5]."),
+        ("[tool.inferopt]\nstore = 5\n", "[tool.inferopt] got store=5."),
+    ],
+)
+def test_a_table_of_the_wrong_shape_is_a_usage_error(tmp_path, text, message):
+    path = tmp_path / "pyproject.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        from_pyproject(path)
+    assert caught.value.message == message
+
+
+def test_a_file_that_is_no_text_is_a_usage_error_and_a_tool_that_is_no_table_sets_nothing(tmp_path):
+    path = tmp_path / "pyproject.toml"
+    path.write_bytes(b"\xff\xfe[tool]")
+    with pytest.raises(UsageError, match="Mend the file"):
+        from_pyproject(path)
+    path.write_text("tool = 5\n")
+    assert from_pyproject(path) == {}

@@ -15,7 +15,6 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import pytest_inferopt
 from pytest_inferopt.domain.text import printable
 from pytest_inferopt.engine import reaper
 from pytest_inferopt.engine.frames import Frames, encode
@@ -222,7 +221,7 @@ def _last_words(output: str) -> str:
 def _environment() -> dict[str, str]:
     """The parent's environment, with this package findable and without the interpreter's switches."""
     environment = {name: value for name, value in os.environ.items() if name not in INTERPRETER_SWITCHES}
-    home = str(Path(pytest_inferopt.__file__).parent.parent)
+    home = str(Path(reaper.__file__).parents[2])
     paths = [home, *filter(None, [environment.get("PYTHONPATH")])]
     return {**environment, "PYTHONPATH": os.pathsep.join(paths)}
 

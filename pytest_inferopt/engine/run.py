@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_inferopt.domain.environment import Environment
-from pytest_inferopt.domain.model_file import inspect_model_file
 from pytest_inferopt.domain.result import (
     Accuracy,
     Check,
@@ -25,14 +24,13 @@ from pytest_inferopt.domain.result import (
 from pytest_inferopt.engine.accuracy import check_accuracy
 from pytest_inferopt.engine.conversion import check_conversion
 from pytest_inferopt.engine.pipeline import plan
+from pytest_inferopt.engine.shipping import Cargo, Subject, ship
 from pytest_inferopt.engine.store import file_sha256
 from pytest_inferopt.errors import ERROR_KINDS, InferoptError, NotMeasuredError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from types import ModuleType
+    from collections.abc import Callable, Iterator
 
-    from pytest_inferopt.domain.artifact import Dataset
     from pytest_inferopt.domain.request import OptimizationRequest
     from pytest_inferopt.engine.execute import Worker
     from pytest_inferopt.engine.pipeline import PlannedStep
@@ -42,30 +40,10 @@ if TYPE_CHECKING:
 __all__ = ["Subject", "run_request"]
 
 ORIGINAL = "original"
-PICKLE_PROTOCOL = 5
 SECONDS_PER_MINUTE = 60
 # Measuring has a budget of its own, which the clock in the worker keeps; this is for a call that never returns.
 MEASURE_GRACE_SECONDS = 30
 LONG_RUN_SECONDS = 10
-
-
-@dataclass(frozen=True, eq=False)
-class Subject:
-    """The live things of a request, which no document can carry.
-
-    Attributes:
-        model: the model; None if the request names a file or a factory.
-        data: the rows that judge; None if the request names a source.
-        training: rows to calibrate or train on.
-        metric: an own metric, ``fn(y_true, y_pred) -> float``.
-        by_value: modules whose classes travel with the model, because the worker cannot import them.
-    """
-
-    model: Any = None
-    data: Dataset | None = None
-    training: Dataset | None = None
-    metric: Callable[[Any, Any], float] | None = None
-    by_value: Sequence[ModuleType] = ()
 
 
 def run_request(
@@ -138,6 +116,7 @@ class _Run:
         self._steps: dict[str, dict[str, Any]] = {}
         self._generation = -1
         self._original: dict[str, Any] = {}
+        self._cargo: Cargo | None = None
 
     def result(self) -> RunResult:
         try:
@@ -162,8 +141,9 @@ class _Run:
     def _load(self) -> None:
         """Bring the rows and the model into the worker; done again after it died."""
         request, subject = self._request, self._subject
-        if not self._original:
-            self._ship()
+        if self._cargo is None:
+            self._cargo = ship(request, subject, self._folder, self._registry)
+        cargo = self._cargo
         self._call(
             "begin",
             "start",
@@ -173,64 +153,11 @@ class _Run:
             random_seed=request.random_seed,
             seconds_left=self._deadline - time.monotonic(),
         )
-        self._call("load_data", "loading the validation rows", **self._data_source)
-        if subject.training is not None:
-            self._call("load_data", "loading the training rows", **self._training_source, training=True)
-        self._original |= self._call("load_model", "loading the model", **self._model_source)
+        self._call("load_data", "loading the validation rows", **cargo.rows)
+        if cargo.training is not None:
+            self._call("load_data", "loading the training rows", **cargo.training, training=True)
+        self._original |= self._call("load_model", "loading the model", **cargo.model)
         self._generation = self._worker.generation
-
-    def _ship(self) -> None:
-        """Write what is live in this process where the worker can read it."""
-        request, subject = self._request, self._subject
-        self._model_source = self._shipped_model()
-        if subject.data is not None:
-            self._data_source = self._shipped_rows(subject.data, "rows")
-        elif request.validation_dataset is not None:
-            self._data_source = {"spec": request.validation_dataset.model_dump(mode="json")}
-        else:
-            raise UsageError("there are no validation rows.", "Pass x (and y), or name a validation_dataset.")
-        if subject.training is not None:
-            self._training_source = self._shipped_rows(subject.training, "training")
-        self._metric_path = None
-        if subject.metric is not None:
-            self._metric_path = str(self._pickled(subject.metric, "metric"))
-
-    def _shipped_model(self) -> dict[str, Any]:
-        request, model = self._request, self._subject.model
-        if model is not None:
-            framework = self._registry.owner(model)
-            path = self._folder / f"original{'.onnx' if framework.name == 'onnx' else '.pkl'}"
-            with self._travelling_by_value():
-                _save(lambda: framework.save(model, path), type(model).__qualname__)
-            return {"path": str(path), "framework": framework.name}
-        if request.model is None:
-            raise UsageError("there is no model.", "Pass a model, or name one: model='models/churn.onnx'.")
-        if _is_factory(request.model):
-            return {"path": str(self._folder / "original.pkl"), "factory": request.model}
-        inspect_model_file(Path(request.model))
-        return {"path": str(Path(request.model).absolute()), "trust": request.trust}
-
-    def _shipped_rows(self, data: Dataset, name: str) -> dict[str, Any]:
-        path = self._pickled(data, name)
-        return {"path": str(path), "digest": file_sha256(path)}
-
-    def _pickled(self, value: Any, name: str) -> Path:
-        import cloudpickle
-
-        path = self._folder / f"{name}.pkl"
-        with self._travelling_by_value(), path.open("wb") as stream:
-            _save(lambda: cloudpickle.dump(value, stream, protocol=PICKLE_PROTOCOL), name)
-        return path
-
-    @contextmanager
-    def _travelling_by_value(self) -> Iterator[None]:
-        import cloudpickle
-
-        with ExitStack() as stack:
-            for module in self._subject.by_value:
-                cloudpickle.register_pickle_by_value(module)
-                stack.callback(cloudpickle.unregister_pickle_by_value, module)
-            yield
 
     def _examine_original(self) -> None:
         request = self._request
@@ -238,7 +165,7 @@ class _Run:
             "examine_original",
             "asking the original",
             metric=request.metric,
-            metric_path=self._metric_path,
+            metric_path=self._cargo.metric_path if self._cargo else None,
             direction=request.metric_direction,
             batch_sizes=list(request.batch_sizes),
         )
@@ -393,14 +320,13 @@ class _Run:
 
     def _original_result(self, latency: dict[int, Latency], checks: tuple[Check, ...] = ()) -> VariantResult:
         known = self._original
-        path = Path(self._model_source["path"]) if self._subject.model is None and "format" in known else None
-        is_file = path is not None and path.is_file() and "factory" not in self._model_source
+        file = self._cargo.user_file if self._cargo and "format" in known else None
         return VariantResult(
             name=ORIGINAL,
             role="original",
             format=known.get("format"),
-            path=str(path) if is_file else None,
-            sha256=file_sha256(path) if is_file and path is not None else None,
+            path=None if file is None else str(file),
+            sha256=None if file is None else file_sha256(file),
             size_bytes=known.get("size_bytes"),
             call=known.get("call", ""),
             accuracy=Accuracy.model_validate(known["accuracy"]) if "accuracy" in known else None,
@@ -453,25 +379,6 @@ class _Run:
             yield
         finally:
             self._seconds[name] = self._seconds.get(name, 0) + time.monotonic() - started
-
-
-def _is_factory(model: str) -> bool:
-    """Whether a model's name is ``package.module:function`` and not a path (a drive letter is one character)."""
-    module, colon, name = model.rpartition(":")
-    return bool(colon) and all(part.isidentifier() for part in (*module.split("."), *name.split(".")))
-
-
-def _save(write: Callable[[], None], what: str) -> None:
-    try:
-        write()
-    except InferoptError:
-        raise
-    # Pickling runs the object's own code, which may raise anything.
-    except Exception as error:
-        raise NotMeasuredError(
-            f"{what} cannot be sent to the worker: {type(error).__name__}: {error}",
-            "Pass a path or package.module:factory instead of the live object.",
-        ) from error
 
 
 def _check(kind: CheckKind, variant: str, error: InferoptError) -> Check:

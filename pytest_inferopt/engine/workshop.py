@@ -28,15 +28,16 @@ from pytest_inferopt.domain.artifact import (
     Session,
     TensorSpec,
     Workbench,
-    row_count,
     take_rows,
 )
 from pytest_inferopt.domain.model_file import inspect_model_file
 from pytest_inferopt.domain.request import CONVERSION, BenchmarkSpec, DatasetSpec, TechniqueSpec
 from pytest_inferopt.engine.accuracy import measure_accuracy
+from pytest_inferopt.engine.asking import are_shares, predict_all
 from pytest_inferopt.engine.conversion import check_deterministic, compare_outputs
 from pytest_inferopt.engine.measure import measure, summarize
 from pytest_inferopt.engine.metrics import Metric, resolve_metric
+from pytest_inferopt.engine.references import resolve
 from pytest_inferopt.errors import InferoptError, NotMeasuredError, RefusedError, UsageError
 
 if TYPE_CHECKING:
@@ -48,11 +49,9 @@ __all__ = ["Workshop"]
 
 ORIGINAL = "original"
 PROOF_BATCH_SIZES = (1, 3, 7)
-PREDICT_ROWS = 1024
 SAMPLE_ROWS = 32
 REPEATED_ROWS = 256
 MATRIX = 2
-ARRAYS = ("labels", "scores", "values")
 
 
 class Workshop:
@@ -219,7 +218,7 @@ class Workshop:
         self._check_batch_sizes(ORIGINAL, batch_sizes)
         answer = self._predict(ORIGINAL)
         first = np.arange(min(REPEATED_ROWS, self._data.rows))
-        again = partial(_predict_all, session, take_rows(self._data.x, first), self._fixed_batch(ORIGINAL))
+        again = partial(predict_all, session, take_rows(self._data.x, first), self._fixed_batch(ORIGINAL))
         check_deterministic(again(), again(), "the original")
         artifact = self._artifacts[ORIGINAL]
         function = None
@@ -360,7 +359,7 @@ class Workshop:
     def _predict(self, name: str) -> Prediction:
         if name not in self._predictions:
             try:
-                answer = _predict_all(self._session(name), self._data.x, self._fixed_batch(name))
+                answer = predict_all(self._session(name), self._data.x, self._fixed_batch(name))
             except InferoptError:
                 raise
             # Whatever the model's own code raises on these rows.
@@ -386,66 +385,11 @@ class Workshop:
         if self._artifacts[ORIGINAL].task != "classification" or answer.labels is not None or answer.values is None:
             return answer
         scores = np.asarray(answer.values)
-        return Prediction(labels=scores.argmax(axis=1), scores=scores, scores_are_probabilities=_are_shares(scores))
-
-
-def resolve(reference: str, what: str) -> Any:
-    """The object that ``package.module:name`` names.
-
-    Raises:
-        UsageError: it is not of that form, or it names nothing.
-    """
-    module_name, _, name = reference.partition(":")
-    if not all(part.isidentifier() for part in (*module_name.split("."), *name.split("."))):
-        raise UsageError(f"{what}={reference!r} names nothing.", "Write package.module:function.")
-    try:
-        found: Any = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        # A missing module inside the user's module is another story than a mistyped reference.
-        if error.name is not None and (module_name == error.name or module_name.startswith(f"{error.name}.")):
-            raise UsageError(f"{what}={reference!r}: there is no module {error.name!r} here.") from error
-        raise NotMeasuredError(f"{what}={reference!r} needs {error.name!r}, which is not installed.") from error
-    try:
-        for part in name.split("."):
-            found = getattr(found, part)
-    except AttributeError as error:
-        raise UsageError(f"{what}={reference!r}: {error}.", "Write package.module:function.") from error
-    return found
+        return Prediction(labels=scores.argmax(axis=1), scores=scores, scores_are_probabilities=are_shares(scores))
 
 
 def _as_spec(document: dict[str, Any]) -> dict[str, Any]:
     return {"name": document["name"], "options": {key: item for key, item in document.items() if key != "name"}}
-
-
-def _predict_all(session: Session, rows: Any, fixed_batch: int | None) -> Prediction:
-    """Answer all rows in bites, so that memory does not grow with the table; a fixed batch is filled up and cut."""
-    count, bite = row_count(rows), fixed_batch or PREDICT_ROWS
-    parts = []
-    for first in range(0, count, bite):
-        indices = np.arange(first, min(first + bite, count))
-        padded = np.resize(indices, bite) if fixed_batch else indices
-        parts.append(_cut(session.predict(take_rows(rows, padded)), len(indices)))
-    return _joined(parts)
-
-
-def _cut(answer: Prediction, rows: int) -> Prediction:
-    return _each_array(answer, lambda name: getattr(answer, name)[:rows])
-
-
-def _joined(parts: list[Prediction]) -> Prediction:
-    if not parts:
-        raise NotMeasuredError("there are no validation rows.", "Give at least ten.")
-    return _each_array(parts[0], lambda name: np.concatenate([getattr(part, name) for part in parts]))
-
-
-def _each_array(answer: Prediction, change: Callable[[str], Any]) -> Prediction:
-    """The answer with every array that it has changed."""
-    changes: dict[str, Any] = {name: change(name) for name in ARRAYS if getattr(answer, name) is not None}
-    return replace(answer, **changes)
-
-
-def _are_shares(scores: Any) -> bool:
-    return bool(np.all(scores >= 0) and np.allclose(scores.sum(axis=1), 1, atol=1e-3))
 
 
 def _versions(artifact: Artifact) -> dict[str, Any]:

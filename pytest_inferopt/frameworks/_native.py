@@ -62,7 +62,7 @@ def _with_threads(model: Any, threads: int | None) -> tuple[Any, str | None]:
         default = "all cores" if is_kind(part.estimator, *ALL_CORES) else 1
         if (default if own is None else own) != threads:
             prefix = f"{part}: " if part.path else ""
-            changed.append(f"{prefix}n_jobs={own}" + (" (all cores)" if own is None and default != 1 else ""))
+            changed.append(f"{prefix}n_jobs={own}" + (", all cores" if own is None and default != 1 else ""))
     if not changed:
         return model, None
     twin = copy.deepcopy(model)

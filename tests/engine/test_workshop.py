@@ -24,7 +24,8 @@ from pytest_inferopt.domain.artifact import Artifact, Dataset, Prediction
 from pytest_inferopt.domain.plugins import Technique
 from pytest_inferopt.domain.request import BenchmarkSpec
 from pytest_inferopt.engine.metrics import resolve_metric
-from pytest_inferopt.engine.workshop import Workshop, resolve
+from pytest_inferopt.engine.references import resolve
+from pytest_inferopt.engine.workshop import Workshop
 from pytest_inferopt.errors import MissingDependencyError, NotMeasuredError, RefusedError, UsageError
 from pytest_inferopt.registry import Registry, discover
 

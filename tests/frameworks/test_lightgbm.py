@@ -296,7 +296,7 @@ def test_a_text_of_something_else_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (lambda data: lightgbm.LGBMClassifier(n_estimators=3, verbosity=-1).fit(*data), "n_jobs=None (all cores)"),
+        (lambda data: lightgbm.LGBMClassifier(n_estimators=3, verbosity=-1).fit(*data), "n_jobs=None, all cores"),
         (lambda data: _booster(data, num_threads=2), "num_threads=2"),
     ],
     ids=["estimator", "booster"],

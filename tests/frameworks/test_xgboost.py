@@ -265,7 +265,7 @@ def test_threads_are_set_on_a_copy_and_the_own_setting_is_told(wine, fitted):
 
     one, own = (FRAMEWORK.open(artifact, RunOptions(threads=threads)) for threads in (1, None))
 
-    assert (one.call, one.own_threads) == ("predict_proba", "n_jobs=None (all cores)")
+    assert (one.call, one.own_threads) == ("predict_proba", "n_jobs=None, all cores")
     assert (own.own_threads, own.run.__self__) == (None, model)
     assert (one.run.__self__.n_jobs, model.n_jobs) == (1, None)
 
