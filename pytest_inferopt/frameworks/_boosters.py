@@ -43,6 +43,11 @@ LIGHTGBM_TROUBLES: dict[str, Trouble] = {
     "mape": ("has no ONNX form in onnxmltools", "Train with objective='regression_l1'."),
     "custom": ("has an objective of its own, whose link the model does not tell", "Train with LightGBM's own."),
 }
+# The name of a setting in the model's text, the value that converts, the trouble with others, and the way out.
+LIGHTGBM_SETTINGS = (
+    ("is_linear", "0", "has linear models in its leaves, which are written as constants", "Use linear_tree=False."),
+    ("zero_as_missing", "0", "reads zeros as missing, which is not written", "Put NaN where values are missing."),
+)
 
 
 def is_xgboost(estimator: object) -> bool:
@@ -100,9 +105,16 @@ def xgboost_objective(booster: Any) -> tuple[str, int]:
 
 def lightgbm_objective(booster: Any) -> tuple[str, int]:
     """The objective's name (``custom`` for one of the user's own) and the number of classes of a Booster."""
-    header = booster.model_to_string(num_iteration=1).split("\nTree=")[0]
-    fields = dict(line.split("=", 1) for line in header.splitlines() if "=" in line)
+    fields = _lightgbm_fields(booster)
     return fields.get("objective", "custom").partition(" ")[0], int(fields["num_class"])
+
+
+def _lightgbm_fields(booster: Any) -> dict[str, str]:
+    """The lines ``key=value`` of the header and of the first tree of a model's text, and its parameters."""
+    text = booster.model_to_string(num_iteration=1)
+    fields = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    parameters = (line[1:-1].split(": ", 1) for line in text.splitlines() if line.startswith("[") and ": " in line)
+    return dict(parameters) | fields
 
 
 def booster_trouble(estimator: Any) -> Trouble | None:
@@ -143,9 +155,15 @@ def _xgboost_layout_trouble(learner: dict[str, Any]) -> Trouble | None:
 def _lightgbm_trouble(estimator: Any) -> Trouble | None:
     if estimator.boosting_type == "rf":
         return "is a random forest of LightGBM, which is written as a sum", "Train with boosting_type='gbdt'."
-    objective, _ = lightgbm_objective(estimator.booster_)
-    if "\nis_linear=1" in estimator.booster_.model_to_string(num_iteration=1):
-        return "has linear models in its leaves, which are written as constants", "Train with linear_tree=False."
+    fields = _lightgbm_fields(estimator.booster_)
+    objective, *details = fields.get("objective", "custom").split()
+    for name, value, trouble, way_out in LIGHTGBM_SETTINGS:
+        if fields.get(name, value) != value:
+            return trouble, way_out
+    if "sqrt" in details:
+        return "is fitted to square roots, which are not squared again", "Train with reg_sqrt=False."
+    if any(detail.startswith("sigmoid:") and float(detail[8:]) != 1 for detail in details):
+        return "has a sigmoid of another slope than 1, which is written as 1", "Train with sigmoid=1."
     if objective in LIGHTGBM_TROUBLES:
         trouble, way_out = LIGHTGBM_TROUBLES[objective]
         return f"with objective {objective!r} {trouble}", way_out

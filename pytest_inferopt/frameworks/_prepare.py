@@ -6,7 +6,13 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from pytest_inferopt.errors import RefusedError
-from pytest_inferopt.frameworks._boosters import adapt_booster, booster_trouble, register_lightgbm, register_xgboost
+from pytest_inferopt.frameworks._boosters import (
+    adapt_booster,
+    booster_trouble,
+    is_lightgbm,
+    register_lightgbm,
+    register_xgboost,
+)
 from pytest_inferopt.frameworks._parts import Part, has_predict_proba, is_kind, parts
 from pytest_inferopt.frameworks._scalers import has_trees, make_exact
 
@@ -108,14 +114,22 @@ def _known_trouble(estimator: Any) -> tuple[str, str] | None:
         return f"weighs its neighbours by {estimator.weights!r}, which is written wrongly.", "Use weights='uniform'."
     if is_kind(estimator, "TunedThresholdClassifierCV"):
         return "is written with a threshold of 0.5, not with the tuned one.", "Convert its estimator_ instead."
-    if is_kind(estimator, "CalibratedClassifierCV") and estimator.method == "isotonic":
-        return "is calibrated by isotonic regression, written without its interpolation.", "Use method='sigmoid'."
+    if is_kind(estimator, "CalibratedClassifierCV"):
+        return _calibration_trouble(estimator)
     if is_kind(estimator, "VotingClassifier") and not all(has_predict_proba(each) for each in estimator.estimators_):
         return (
             "counts votes of members without probabilities, which are written wrongly.",
             "Use members that have them.",
         )
     return booster_trouble(estimator)
+
+
+def _calibration_trouble(estimator: Any) -> tuple[str, str] | None:
+    if estimator.method == "isotonic":
+        return "is calibrated by isotonic regression, written without its interpolation.", "Use method='sigmoid'."
+    if any(is_lightgbm(part.estimator) for part in parts(estimator)):
+        return "calibrates LightGBM, whose probabilities are written in the place of its sums", "Calibrate XGBoost."
+    return None
 
 
 def _predicts(estimator: Any) -> bool:

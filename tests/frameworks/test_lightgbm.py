@@ -174,7 +174,8 @@ REFUSED = {
     "absolute share": (lightgbm.LGBMRegressor(objective="mape", **SMALL), "with objective 'mape'"),
     "fair": (lightgbm.LGBMRegressor(objective="fair", **SMALL), "cannot be converted: LightGBM objective"),
     "forest": (lightgbm.LGBMRegressor(boosting_type="rf", **BAGGED, **SMALL), "is a random forest of LightGBM"),
-    "square root": (lightgbm.LGBMRegressor(reg_sqrt=True, **SMALL), "converts to another model: "),
+    "square root": (lightgbm.LGBMRegressor(reg_sqrt=True, **SMALL), "is fitted to square roots"),
+    "zeros": (lightgbm.LGBMRegressor(zero_as_missing=True, **SMALL), "reads zeros as missing"),
 }
 
 
@@ -200,6 +201,13 @@ def test_a_classifier_that_onnxmltools_writes_wrongly_is_refused(model, message,
         to_onnx(FRAMEWORK, fitted(model, wine), wine[0][:32])
 
     assert caught.value.message.startswith(f"LGBMClassifier {message}")
+
+
+def test_a_sigmoid_of_another_slope_is_refused_on_a_single_row_already(cancer, fitted, to_onnx):
+    model = fitted(lightgbm.LGBMClassifier(sigmoid=2.0, **SMALL), cancer)
+
+    with pytest.raises(RefusedError, match="LGBMClassifier has a sigmoid of another slope than 1"):
+        to_onnx(FRAMEWORK, model, cancer[0][:1])
 
 
 def test_columns_of_type_category_are_refused(wine, fitted, to_onnx):

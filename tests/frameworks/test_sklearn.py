@@ -538,7 +538,7 @@ REFUSED = {
         CalibratedClassifierCV(scaled(logistic()), cv=2),
         "CalibratedClassifierCV converts to another model: ",
     ),
-    "calibrated LightGBM": (CalibratedClassifierCV(LGBM, cv=2), "CalibratedClassifierCV converts to another model: "),
+    "calibrated LightGBM": (CalibratedClassifierCV(LGBM, cv=2), "CalibratedClassifierCV calibrates LightGBM"),
     "stacked margins": (
         StackingClassifier([("s", SVC())], cv=2),
         "StackingClassifier converts to a file that onnxruntime does not run: ",
