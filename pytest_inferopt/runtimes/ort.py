@@ -187,6 +187,9 @@ def _is_named(rows: Rows, inputs: tuple[TensorSpec, ...]) -> bool:
         raise UsageError(
             f"the rows have no input {', '.join(map(repr, absent))}; they have {', '.join(map(repr, rows))}."
         )
+    unknown = sorted(set(rows) - {spec.name for spec in inputs})
+    if unknown:
+        raise UsageError(f"the rows have {', '.join(map(repr, unknown))}, which is no input of the model.")
     return True
 
 
@@ -206,7 +209,12 @@ def _array(rows: Rows, spec: TensorSpec) -> Any:
     if spec.dtype == "str":
         array = np.asarray(rows, dtype=object)
     else:
-        values = rows.to_numpy() if hasattr(rows, "to_numpy") else rows
+        values = np.asarray(rows.to_numpy() if hasattr(rows, "to_numpy") else rows)
+        if values.dtype.kind == "f" and "int" in spec.dtype:
+            raise UsageError(
+                f"input {spec.name!r} takes {spec.dtype}, the rows are {values.dtype}: fractions would be cut off.",
+                f"Pass them as {spec.dtype}.",
+            )
         try:
             array = np.ascontiguousarray(values, dtype=spec.dtype)
         except (TypeError, ValueError) as error:

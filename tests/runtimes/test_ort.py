@@ -218,7 +218,7 @@ def test_an_input_takes_its_own_columns_of_a_frame_in_its_own_order(echo):
 
 def test_a_mapping_feeds_several_inputs_by_name(echo):
     session = opened(echo(("a", FLOAT, ("N", 4)), ("b", INT64, ("N", 1))))
-    assert_feed(session.prepare({"b": [1, 2, 3], "a": X, "more": X}), {"a": X, "b": np.array([[1], [2], [3]])})
+    assert_feed(session.prepare({"b": [1, 2, 3], "a": X}), {"a": X, "b": np.array([[1], [2], [3]])})
     assert usage(session.prepare, {"a": X, "c": X}) == "the rows have no input 'b'; they have 'a', 'c'."
 
 
@@ -318,3 +318,19 @@ def test_a_session_keeps_the_artifact_it_runs(negative):
     session = opened(artifact)
     assert isinstance(session, OrtSession)
     assert session.artifact is artifact
+
+
+def test_b32_an_input_that_the_model_does_not_have_is_a_usage_error(negative):
+    session = OnnxRuntime().open(negative(), RunOptions())
+    with pytest.raises(UsageError) as caught:
+        session.prepare({"x": X, "y": X})
+    assert str(caught.value) == "the rows have 'y', which is no input of the model."
+
+
+def test_fractions_are_not_cut_off_for_an_input_of_whole_numbers(negative):
+    session = OnnxRuntime().open(negative(INT64), RunOptions())
+    with pytest.raises(UsageError) as caught:
+        session.prepare(X)
+    assert str(caught.value) == (
+        "input 'x' takes int64, the rows are float32: fractions would be cut off. Pass them as int64."
+    )
