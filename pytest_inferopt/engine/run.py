@@ -129,11 +129,14 @@ class _Run:
             raise
         except InferoptError as error:
             return self._nothing(error)
-        with self._stage("optimize"):
-            variants = [self._optimize(name, chain) for name, chain in chains.items()]
-        with self._stage("examine"):
-            for variant in variants:
+        variants = []
+        for name, chain in chains.items():
+            with self._stage("optimize"):
+                variant = self._optimize(name, chain)
+            # At once, so that what is done stays done when a later variant takes the worker or the time with it.
+            with self._stage("examine"):
                 self._examine(variant)
+            variants.append(variant)
         with self._stage("measure"):
             measured = self._measure([variant for variant in variants if variant.is_alive])
         return self._judged(variants, measured)
@@ -253,6 +256,9 @@ class _Run:
     def _measure(self, variants: list[_Variant]) -> dict[str, Any]:
         """The latencies and speed-ups of all arms, by the name of their artifact; empty if it failed."""
         request = self._request
+        self._own_threads_arm: str | None = None
+        if not variants:
+            return {"latency": {}, "speedup": {}}
         own = self._original["own_threads"]
         self._own_threads_arm = f"{ORIGINAL} ({own})" if own else None
         # A step that changed nothing leaves its file as it was; the same file is not timed twice.
@@ -261,6 +267,8 @@ class _Run:
             variant.arm = first_of[variant.path]
         arms = list(dict.fromkeys([ORIGINAL, *(variant.arm for variant in variants)]))
         self._tell_duration([self._original, *({"seconds_a_round": variant.seconds_a_round} for variant in variants)])
+        # Measuring has a time of its own; what was made before the optimization's deadline is still measured.
+        self._deadline = max(self._deadline, time.monotonic() + MEASURE_GRACE_SECONDS)
         try:
             self._recover()
             measured: dict[str, Any] = self._call(

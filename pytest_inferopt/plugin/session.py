@@ -65,8 +65,11 @@ class InferoptSession:
         names = (wanted,) if isinstance(wanted, str) else tuple(wanted or ("terminal",))
         known = self._registry.names("reporters")
         for name in names:
-            if name.partition(":")[0] not in known:
-                raise UsageError(f"no report type named {name!r};", did_you_mean(name, known))
+            kind, _, destination = name.partition(":")
+            if kind not in known:
+                raise UsageError(f"no report type named {kind!r};", did_you_mean(kind, known))
+            if kind == "terminal" and destination:
+                raise UsageError(f"report {name!r}: the terminal takes no destination.", "Write: terminal.")
         return names
 
     def pytest_report_header(self) -> str:

@@ -74,6 +74,7 @@ def test_what_is_not_built_yet_is_refused_by_name_before_anything_runs(inferopt_
         ("--inferopt-batch-sizes=0", "batch_sizes"),
         ("--inferopt-opset=3", "opset=3"),
         ("--inferopt-threads=-1", "threads=-1"),
+        ("--inferopt-report=terminal:out.txt", "the terminal takes no destination"),
         ("--inferopt-measure-seconds=inf", "measure_seconds=inf"),
         ("--inferopt-max-time-minutes=0", "max_time_minutes=0.0"),
         ("--inferopt-optimizations=onnx_conversion,,", "a name is missing between two commas"),

@@ -1,0 +1,156 @@
+"""One request from start to verdict, when something goes wrong on the way."""
+
+from __future__ import annotations
+
+import copy
+import os
+import signal
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from pytest_inferopt.api import Subject, run
+from pytest_inferopt.domain.artifact import Dataset
+from pytest_inferopt.domain.request import parse_request
+from pytest_inferopt.engine.execute import Worker
+from pytest_inferopt.engine.store import Store
+from pytest_inferopt.errors import UsageError, WorkerError
+
+ROWS = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+LABELS = (ROWS[:, 0] > 0).astype(int)
+QUICK = {"iterations": 5, "warmup_iterations": 1, "batch_sizes": [1]}
+TWO = {"variants": {"first": ["onnx_conversion"], "second": ["onnx_conversion", "quantization"]}}
+
+
+class Delicate(LogisticRegression):
+    """Does something when it is copied, which is what the conversion starts with."""
+
+    def __deepcopy__(self, memo):
+        self.when_copied()
+        twin = LogisticRegression()
+        twin.__dict__ = {key: copy.deepcopy(value, memo) for key, value in vars(self).items() if key != "when_copied"}
+        return twin
+
+
+def delicate(act):
+    model = Delicate().fit(ROWS, LABELS)
+    model.when_copied = act
+    return model
+
+
+@pytest.fixture(scope="module")
+def worker():
+    with Worker() as running:
+        yield running
+
+
+@pytest.fixture
+def optimize(tmp_path, worker):
+    def optimize(model, *, subject=None, using=None, **fields):
+        request = parse_request({**QUICK, **fields}, where="test")
+        given = subject or Subject(model, Dataset(ROWS, LABELS), by_value=(sys.modules[__name__],))
+        return run(request, given, worker=using or worker, store=Store(tmp_path / "store"))
+
+    return optimize
+
+
+def outcomes(result):
+    return {
+        name: [(check.kind, check.outcome) for check in variant.checks] for name, variant in result.variants.items()
+    }
+
+
+BOTH_PASSED = [("conversion", "passed"), ("accuracy", "passed")]
+
+
+def test_a_step_that_two_variants_share_is_done_once(optimize, tmp_path):
+    note = tmp_path / "copies"
+    result = optimize(delicate(lambda: note.open("a").write("x")), **TWO)
+    assert note.read_text() == "x"
+    assert outcomes(result) == {"first": BOTH_PASSED, "second": BOTH_PASSED}
+
+
+def test_a_file_that_a_step_left_as_it_was_is_timed_once_and_the_first_of_its_variants_is_the_best(optimize):
+    result = optimize(LogisticRegression().fit(ROWS, LABELS), **TWO)
+    first, second = result.variants["first"], result.variants["second"]
+    assert (first.sha256, first.latency, first.speedup) == (second.sha256, second.latency, second.speedup)
+    assert result.best == "first"
+
+
+def test_after_a_crash_in_one_variant_the_others_are_made_and_measured(optimize, tmp_path):
+    note = tmp_path / "crashed"
+
+    def crash_once():
+        if not note.exists():
+            note.touch()
+            os.kill(os.getpid(), signal.SIGSEGV)
+
+    result = optimize(delicate(crash_once), **TWO)
+    assert outcomes(result) == {"first": [("conversion", "not_measured")], "second": BOTH_PASSED}
+    reason = result.variants["first"].checks[0].reason
+    assert reason == "variant 'first', step 'onnx_conversion': the worker crashed (SIGSEGV)."
+    assert result.variants["second"].latency[1].iterations == 5
+
+
+class HangsWhileQuantizing(Worker):
+    """A worker whose quantization never ends."""
+
+    def call(self, command, parameters, *, stage, deadline, **rest):
+        if command == "run_step" and parameters["spec"] == "quantization":
+            time.sleep(max(deadline - time.monotonic(), 0))
+            self.stop()
+            raise WorkerError(f"{stage}: no answer by the deadline.")
+        return super().call(command, parameters, stage=stage, deadline=deadline, **rest)
+
+
+def test_what_was_made_before_the_deadline_is_still_measured_after_it(optimize):
+    with HangsWhileQuantizing() as hanging:
+        result = optimize(LogisticRegression().fit(ROWS, LABELS), using=hanging, max_time_minutes=0.1, **TWO)
+    assert outcomes(result) == {"first": BOTH_PASSED, "second": [("conversion", "not_measured")]}
+    assert result.variants["first"].latency[1].iterations == 5
+    assert result.best == "first"
+
+
+def test_where_no_variant_is_left_nothing_is_timed(optimize):
+    class Changed(LogisticRegression):
+        def predict(self, x):
+            return 1 - super().predict(x)
+
+    result = optimize(Changed().fit(ROWS, LABELS))
+    assert outcomes(result) == {"optimized": [("conversion", "refused")]}
+    assert (result.original.latency, result.best, result.passed) == ({}, None, False)
+
+
+def test_the_own_threads_of_the_original_are_timed_beside_it(optimize):
+    from sklearn.ensemble import RandomForestClassifier
+
+    result = optimize(RandomForestClassifier(5, n_jobs=2, random_state=0).fit(ROWS, LABELS))
+    (context,) = result.context
+    assert (context.name, context.role, context.latency.keys()) == ("original (n_jobs=2)", "context", {1})
+
+
+@pytest.mark.parametrize(
+    ("subject", "message"),
+    [
+        (Subject(data=Dataset(ROWS, LABELS)), "there is no model."),
+        (Subject(LogisticRegression().fit(ROWS, LABELS)), "there are no validation rows."),
+        (Subject(object(), Dataset(ROWS, LABELS)), "a model of type builtins.object belongs to no known framework."),
+    ],
+    ids=["model", "rows", "framework"],
+)
+def test_what_is_missing_is_a_usage_error(optimize, subject, message):
+    with pytest.raises(UsageError) as caught:
+        optimize(None, subject=subject)
+    assert caught.value.message == message
+
+
+def test_a_model_that_cannot_be_pickled_is_not_measured(optimize):
+    model = LogisticRegression().fit(ROWS, LABELS)
+    model.lock = threading.Lock()
+    (check,) = optimize(model).checks
+    assert check.outcome == "not_measured"
+    assert check.reason.startswith("LogisticRegression cannot be sent to the worker: ")
