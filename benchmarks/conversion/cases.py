@@ -47,6 +47,11 @@ ARGUMENTS: dict[str, Callable[[], dict[str, Any]]] = {
     "VotingClassifier": lambda: {"estimators": [("a", LogisticRegression(**BASE)), ("b", _tree())], "voting": "soft"},
     "VotingRegressor": lambda: {"estimators": [("a", LinearRegression()), ("b", _regression_tree())]},
     "SelectFdr": lambda: {"alpha": 0.5},
+    "CategoricalNB": lambda: {"min_categories": 17},
+    "KBinsDiscretizer": lambda: {"encode": "onehot-dense", "quantile_method": "averaged_inverted_cdf"},
+    "LocalOutlierFactor": lambda: {"novelty": True},
+    "RadiusNeighborsClassifier": lambda: {"radius": 60.0},
+    "RadiusNeighborsRegressor": lambda: {"radius": 1.0},
     "GaussianRandomProjection": lambda: {"n_components": 5},
     "SparseRandomProjection": lambda: {"n_components": 5},
 }  # fmt: skip
@@ -59,9 +64,9 @@ SEVERAL_TARGETS = {
     "MultiTaskLassoCV", "PLSRegression", "PLSCanonical", "CCA", "PLSSVD",
 }  # fmt: skip
 SEVERAL_LABELS = {"MultiOutputClassifier", "ClassifierChain"}
-BINARY = {"TunedThresholdClassifierCV", "FixedThresholdClassifier"}
+BINARY = {"TunedThresholdClassifierCV", "FixedThresholdClassifier", "GaussianProcessClassifier"}
 ONE_COLUMN = {"IsotonicRegression"}
-SMALL = {"QuadraticDiscriminantAnalysis", "GaussianProcessClassifier"}
+SMALL = {"QuadraticDiscriminantAnalysis"}
 # A kernel matrix of the training rows is no table of rows that a model file could be fed with.
 LEFT_OUT = {"KernelCenterer"}
 
@@ -125,7 +130,7 @@ def _data_for(name: str, estimator: Any) -> tuple[str, Callable[[], tuple[Any, A
     if name in SMALL:
         return "wine", _wine
     if name in SEVERAL_TARGETS:
-        return "linnerud", lambda: bundled.load_linnerud(return_X_y=True)
+        return "wine, two targets", _two_targets
     if name in SEVERAL_LABELS:
         return "digits, two labels", _two_labels
     if name in BINARY:
@@ -273,7 +278,14 @@ def _binned_wine() -> tuple[Any, Any]:
 
     x, y = bundled.load_wine(return_X_y=True, as_frame=True)
     names = ["low", "middle", "high"]
-    return pd.DataFrame({name: pd.qcut(x[name], 3, labels=names).astype(str) for name in x.columns[:4]}), y.to_numpy()
+    return pd.DataFrame({name: pd.qcut(x[name], 3, labels=names).astype(str) for name in x.columns[:4]}), (
+        y == 0
+    ).to_numpy()
+
+
+def _two_targets() -> tuple[Any, Any]:
+    x, _ = bundled.load_wine(return_X_y=True)
+    return x[:, :11], x[:, 11:]
 
 
 def _wine_labels() -> tuple[Any, Any]:

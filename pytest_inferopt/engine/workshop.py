@@ -228,6 +228,8 @@ class Workshop:
             function = resolve(metric, "metric")
         if answer.labels is None and answer.values is not None and self._are_class_scores(answer, metric):
             artifact = self._artifacts[ORIGINAL] = replace(artifact, task="classification")
+        if metric is None and artifact.task == "transform" and _is_one_number_a_row(answer):
+            metric = "fidelity"  # the cosine of one number is only its sign
         self._metric = resolve_metric(
             metric,
             task=artifact.task,
@@ -390,6 +392,11 @@ class Workshop:
 
 def _as_spec(document: dict[str, Any]) -> dict[str, Any]:
     return {"name": document["name"], "options": {key: item for key, item in document.items() if key != "name"}}
+
+
+def _is_one_number_a_row(answer: Prediction) -> bool:
+    values = answer.values
+    return values is not None and values.size == len(values)
 
 
 def _versions(artifact: Artifact) -> dict[str, Any]:

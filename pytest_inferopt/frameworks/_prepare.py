@@ -96,6 +96,11 @@ def _check_convertible(part: Part) -> None:
             f"{part} changes {', '.join(changed)} of {parent.__name__}, whose converter knows nothing of it.",
             "Register one for it with skl2onnx.update_registered_converter.",
         )
+    if hasattr(estimator, "get_support") and hasattr(estimator, "predict") and not part.transforms:
+        raise RefusedError(
+            f"{part} selects columns and predicts, but its converter writes the selection alone.",
+            "Convert a pipeline of the selection and of its estimator_.",
+        )
     trouble = _known_trouble(estimator)
     if trouble:
         raise RefusedError(f"{part} {trouble[0]}.", trouble[1])
@@ -109,16 +114,16 @@ def _check_convertible(part: Part) -> None:
 def _known_trouble(estimator: Any) -> tuple[str, str] | None:
     """What skl2onnx 1.20 writes wrongly in a way that a few rows need not show: the trouble, and the way out."""
     if is_kind(estimator, "RadiusNeighborsClassifier", "RadiusNeighborsRegressor"):
-        return "converts to a graph that fails on rows without neighbours.", "Use k neighbours."
+        return "converts to a graph that fails on rows without neighbours", "Use k neighbours."
     if is_kind(estimator, *NEIGHBOURS) and estimator.weights != "uniform":
-        return f"weighs its neighbours by {estimator.weights!r}, which is written wrongly.", "Use weights='uniform'."
+        return f"weighs its neighbours by {estimator.weights!r}, which is written wrongly", "Use weights='uniform'."
     if is_kind(estimator, "TunedThresholdClassifierCV"):
-        return "is written with a threshold of 0.5, not with the tuned one.", "Convert its estimator_ instead."
+        return "is written with a threshold of 0.5, not with the tuned one", "Convert its estimator_ instead."
     if is_kind(estimator, "CalibratedClassifierCV"):
         return _calibration_trouble(estimator)
     if is_kind(estimator, "VotingClassifier") and not all(has_predict_proba(each) for each in estimator.estimators_):
         return (
-            "counts votes of members without probabilities, which are written wrongly.",
+            "counts votes of members without probabilities, which are written wrongly",
             "Use members that have them.",
         )
     return booster_trouble(estimator)
@@ -126,7 +131,7 @@ def _known_trouble(estimator: Any) -> tuple[str, str] | None:
 
 def _calibration_trouble(estimator: Any) -> tuple[str, str] | None:
     if estimator.method == "isotonic":
-        return "is calibrated by isotonic regression, written without its interpolation.", "Use method='sigmoid'."
+        return "is calibrated by isotonic regression, written without its interpolation", "Use method='sigmoid'."
     if any(is_lightgbm(part.estimator) for part in parts(estimator)):
         return "calibrates LightGBM, whose probabilities are written in the place of its sums", "Calibrate XGBoost."
     return None

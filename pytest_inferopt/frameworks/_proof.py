@@ -53,7 +53,7 @@ def prove(name: str, path: Path, signature: Signature, samples: Rows, expected: 
         alone = session.run(None, {name: array[:1] for name, array in feed.items()})
         outputs = session.run(None, feed)
     except Exception as error:  # noqa: BLE001 - onnxruntime's classes share no public base
-        reason = " ".join(str(error).split())[:300].rstrip(".")
+        reason = " ".join(str(error).replace(str(path), path.name).split())[:300].rstrip(".")
         raise RefusedError(f"{name} converts to a file that onnxruntime does not run: {reason}.", INSTEAD) from None
     shapes = [tuple(output.shape) for output in alone]
     if any(shape[:1] != (1,) for shape in shapes):

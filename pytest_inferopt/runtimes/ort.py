@@ -14,6 +14,7 @@ from pytest_inferopt.errors import NotMeasuredError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from pytest_inferopt.domain.artifact import Artifact, Rows
 
@@ -125,7 +126,7 @@ def explain_run(error: Exception, artifact: Artifact, rows: Rows) -> NotMeasured
             f"batch size {count} failed: input {fixed[0].name!r} was exported with fixed batch {fixed[0].shape[0]}.",
             f"Export with a dynamic batch axis, or set batch_sizes=[{fixed[0].shape[0]}].",
         )
-    return NotMeasuredError(f"onnxruntime could not run {artifact.path.name}: {_one_line(error)}")
+    return NotMeasuredError(f"onnxruntime could not run {artifact.path.name}: {_one_line(error, artifact.path)}")
 
 
 def _load(artifact: Artifact, options: RunOptions) -> Any:
@@ -142,7 +143,7 @@ def _load(artifact: Artifact, options: RunOptions) -> Any:
         session = ort.InferenceSession(os.fspath(artifact.path), settings, providers=[provider])
     except Exception as error:
         raise NotMeasuredError(
-            f"onnxruntime {ort.__version__} cannot load {artifact.path.name}: {_one_line(error)}",
+            f"onnxruntime {ort.__version__} cannot load {artifact.path.name}: {_one_line(error, artifact.path)}",
             "Write an opset and operators that this runtime knows, or install a newer onnxruntime.",
         ) from error
     if session.get_providers()[0] != provider:
@@ -245,5 +246,5 @@ def _by_role(outputs: list[Any], signature: Signature) -> Prediction:
     return Prediction(labels, scores, "probabilities" in parts, values)
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:500]
+def _one_line(error: Exception, path: Path) -> str:
+    return " ".join(str(error).replace(str(path), path.name).split())[:500]

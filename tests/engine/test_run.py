@@ -154,3 +154,12 @@ def test_a_model_that_cannot_be_pickled_is_not_measured(optimize):
     (check,) = optimize(model).checks
     assert check.outcome == "not_measured"
     assert check.reason.startswith("LogisticRegression cannot be sent to the worker: ")
+
+
+def test_a_transformer_of_one_column_is_held_against_the_original_by_its_numbers(optimize):
+    from sklearn.feature_selection import SelectKBest
+
+    selector = SelectKBest(k=1).fit(ROWS, ROWS[:, 2] > 0)
+    result = optimize(None, subject=Subject(selector, Dataset(ROWS)))
+    assert [check.reason for check in result.checks if check.is_red] == []
+    assert result.optimized.accuracy.metric == "fidelity"

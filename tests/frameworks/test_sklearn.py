@@ -539,6 +539,7 @@ REFUSED = {
         "CalibratedClassifierCV converts to another model: ",
     ),
     "calibrated LightGBM": (CalibratedClassifierCV(LGBM, cv=2), "CalibratedClassifierCV calibrates LightGBM"),
+    "selector that predicts": (RFE(logistic(), n_features_to_select=8), "RFE selects columns and predicts"),
     "stacked margins": (
         StackingClassifier([("s", SVC())], cv=2),
         "StackingClassifier converts to a file that onnxruntime does not run: ",
