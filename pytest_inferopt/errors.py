@@ -7,7 +7,6 @@ Every expected failure is one of three kinds, and the kind decides the verdict:
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
@@ -84,6 +83,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     >>> did_you_mean("batchsize", ["batch_sizes", "opset"])
     "did you mean 'batch_sizes'?"
     """
+    # Only an error needs it, and this file is imported in every pytest run.
+    from difflib import get_close_matches
+
     names = sorted(known)
     close = get_close_matches(name, names, n=1, cutoff=0.6)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names) or 'none'}"
