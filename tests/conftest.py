@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-# Loaded once, before any run inside this process that forgets what it imports: a second import of either fails.
 import pandas as pd
-import pyarrow as pa  # noqa: F401
 import pytest
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytest_plugins = ["pytester"]
+
+# pandas registers its types with pyarrow the first time it touches a Parquet file. Done inside a run that forgets what
+# it imports, as pytester's runs in this process do, it would be done twice, which pyarrow refuses.
+pd.DataFrame({"a": [1]}).to_parquet(io.BytesIO())
 
 
 @pytest.fixture(scope="session")
