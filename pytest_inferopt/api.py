@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pytest_inferopt.domain.result import RunResult
 
-__all__ = ["InferenceOptimizer", "Subject", "publish", "run"]
+__all__ = ["InferenceOptimizer", "Subject", "run"]
 
 DEFAULT_STORE = ".inferopt"
 
@@ -55,11 +55,6 @@ def run(
         return run_request(request, subject or Subject(), worker=worker, on_progress=on_progress, **parts)
     with Worker() as own:
         return run_request(request, subject or Subject(), worker=own, on_progress=on_progress, **parts)
-
-
-def publish(results: tuple[RunResult, ...], reporter: str, *, registry: Registry | None = None) -> str:
-    """Render results with a reporter, by its name."""
-    return (registry or discover()).reporter(reporter).render(results)
 
 
 class InferenceOptimizer:

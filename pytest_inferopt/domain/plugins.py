@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_inferopt.domain.artifact import Artifact, Dataset, Rows, RunOptions, Session, Workbench
-    from pytest_inferopt.domain.result import RunResult
+    from pytest_inferopt.domain.report import Report
 
 __all__ = ["DatasetSource", "Framework", "Plugin", "Reporter", "Runtime", "Technique"]
 
@@ -149,11 +149,23 @@ class DatasetSource(Plugin):
 
 
 class Reporter(Plugin):
-    """A pure function from results to text; where the text goes is not its business."""
+    """A pure function from a report to text; where the text goes is not its business.
+
+    Attributes:
+        file_name: what its file is called where the user names none; None if the text belongs on the terminal.
+        carries_samples: whether the raw samples are to be copied beside its file, with paths relative to it.
+    """
+
+    file_name: ClassVar[str | None] = None
+    carries_samples: ClassVar[bool] = False
 
     @abstractmethod
-    def render(self, results: tuple[RunResult, ...]) -> str:
-        """Draw the results."""
+    def render(self, report: Report) -> str:
+        """Draw the report.
+
+        Raises:
+            NotMeasuredError: what it draws from cannot be read.
+        """
 
 
 PLUGIN_KINDS: dict[str, type[Plugin]] = {

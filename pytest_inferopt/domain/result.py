@@ -7,9 +7,9 @@ not measured is None, in Python and in JSON; NaN never appears in a document.
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from pytest_inferopt.domain.environment import Environment
 from pytest_inferopt.domain.request import OptimizationRequest
@@ -19,10 +19,13 @@ __all__ = [
     "Accuracy",
     "Check",
     "Conversion",
+    "Disagreement",
     "Interval",
     "Latency",
     "Outcome",
+    "Record",
     "RunResult",
+    "Samples",
     "Speedup",
     "Step",
     "VariantResult",
@@ -61,6 +64,26 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow", ser_json_inf_nan="null")
 
 
+T = TypeVar("T")
+
+
+class ByBatchSize(dict[int, T]):
+    """Figures by batch size; one that was not measured is named, with those that were."""
+
+    def __missing__(self, batch_size: object) -> T:
+        """Say which batch sizes there are.
+
+        Raises:
+            KeyError: always.
+        """
+        sizes = ", ".join(map(str, self)) or "none"
+        raise KeyError(f"batch size {batch_size!r} was not measured; measured: {sizes}")
+
+
+def _by_batch_size(figures: dict[int, T]) -> dict[int, T]:
+    return ByBatchSize(figures)
+
+
 class Interval(Record):
     """A confidence interval and where it comes from; a limit that the sample cannot carry is None."""
 
@@ -83,6 +106,9 @@ class Latency(Record):
         cold_call_ms: the very first call, which is in no percentile.
         feed_ms: building the feed from rows, median; not part of a call.
         advisory: the percentiles that this many iterations cannot carry.
+        mean_ms: the mean call, `stddev_ms` the standard deviation (n − 1).
+        quantiles_ms: the shortest call, the percentiles 1 to 99, and the longest call: 101 values.
+        warmup_ms: the first warm-up calls in order, at most 100.
     """
 
     batch_size: int
@@ -97,6 +123,15 @@ class Latency(Record):
     cold_call_ms: float | None = None
     feed_ms: float | None = None
     advisory: tuple[str, ...] = ()
+    mean_ms: float | None = None
+    stddev_ms: float | None = None
+    quantiles_ms: tuple[float, ...] = ()
+    warmup_ms: tuple[float, ...] = ()
+
+    def __repr__(self) -> str:
+        """Its figures on one line, as a failed assertion shows them."""
+        figures = ", ".join(f"{name}={getattr(self, name)!r}" for name in ("p50_ms", "p95_ms", "p99_ms"))
+        return f"Latency(batch_size={self.batch_size}, {figures}, iterations={self.iterations})"
 
     def interval(self, percentile: float) -> Interval:
         """The interval of a measured percentile: ``latency[1].interval(95)``."""
@@ -139,6 +174,23 @@ class Accuracy(Record):
     notes: tuple[str, ...] = ()
 
 
+class Disagreement(Record):
+    """One row on which a variant and the original answer differently.
+
+    Attributes:
+        row: its position in the validation rows, from 0.
+        expected: its target, as text; None without targets.
+        original: what the original answers, as text, and `variant` what the variant does.
+        difference: the largest absolute difference of their numbers; None where there are only labels.
+    """
+
+    row: int
+    expected: str | None = None
+    original: str | None = None
+    variant: str | None = None
+    difference: float | None = None
+
+
 class Conversion(Record):
     """How the outputs of a file compare with the original's on the validation rows.
 
@@ -150,6 +202,7 @@ class Conversion(Record):
         max_difference: the largest absolute difference of probabilities, decision values or values.
         compared: which of these was compared.
         non_finite: rows with NaN or Inf where the original has none.
+        worst_rows: the rows that differ most, other labels first; at most ten.
     """
 
     opset: int | None = None
@@ -161,16 +214,37 @@ class Conversion(Record):
     max_difference: float | None = None
     compared: str = ""
     non_finite: int = 0
+    worst_rows: tuple[Disagreement, ...] = ()
+
+
+class Samples(Record):
+    """The raw samples of a result: a NumPy archive beside the document.
+
+    Its arrays are named ``<arm>/<batch size>`` and hold the timed calls in nanoseconds, in the order they were made.
+
+    Attributes:
+        path: the file; relative to the document where one carries it.
+        sha256: its content's digest.
+    """
+
+    path: str
+    sha256: str
 
 
 class Step(Record):
-    """One step of a variant's way: what it did, what it cost, what it could not do."""
+    """One step of a variant's way: what it did, what it cost, what it could not do.
+
+    Attributes:
+        seconds: what it took; for a step out of the cache, what it took when it was done.
+        cached: whether it was taken from the store, because nothing that it depends on had changed.
+    """
 
     name: str
     seconds: float
     size_before_bytes: int
     size_after_bytes: int
     notes: tuple[str, ...] = ()
+    cached: bool = False
 
 
 class Check(Record):
@@ -178,6 +252,7 @@ class Check(Record):
 
     Attributes:
         kind: what was judged.
+        subject: which of several, for a budget its text: ``p95<5ms``.
         variant: whose.
         outcome: the verdict.
         observed: the figure that decided; `limit` is what it was held against.
@@ -188,6 +263,7 @@ class Check(Record):
     kind: CheckKind
     variant: str
     outcome: Outcome
+    subject: str = ""
     observed: float | None = None
     limit: float | None = None
     interval: Interval | None = None
@@ -223,9 +299,14 @@ class VariantResult(Record):
     steps: tuple[Step, ...] = ()
     conversion: Conversion | None = None
     accuracy: Accuracy | None = None
-    latency: dict[int, Latency] = Field(default_factory=dict)
-    speedup: dict[int, Speedup] = Field(default_factory=dict)
+    latency: Annotated[dict[int, Latency], AfterValidator(_by_batch_size)] = Field(default_factory=ByBatchSize)
+    speedup: Annotated[dict[int, Speedup], AfterValidator(_by_batch_size)] = Field(default_factory=ByBatchSize)
     checks: tuple[Check, ...] = ()
+
+    def __repr__(self) -> str:
+        """Its name and verdicts on one line, as a failed assertion shows them."""
+        verdicts = ", ".join(f"{check.kind} {check.outcome}" for check in self.checks) or "not judged"
+        return f"VariantResult({self.name!r}, {self.size_mb} MB, {verdicts})"
 
     @property
     def size_mb(self) -> float | None:
@@ -247,18 +328,38 @@ class VariantResult(Record):
 
 
 class RunResult(Record):
-    """Everything that one request found out."""
+    """Everything that one request found out.
+
+    Attributes:
+        name: what the report calls the model.
+        test_id: the test that asked; empty for a call from Python.
+        original: the model as it is; `variants` what was made of it, by name; `context` arms timed beside them.
+        best: the variant that the documented rule chose; None where none passes.
+        attempt: which run of the test this is, from 1; more where a plugin runs failed tests again.
+        samples: the raw timings.
+        probe_ms: how long this machine took for a fixed piece of work, beside which budgets are read.
+        seconds: what each stage took.
+    """
 
     schema_version: int = SCHEMA_VERSION
     name: str
+    test_id: str = ""
     request: OptimizationRequest
     environment: Environment
     original: VariantResult
     variants: dict[str, VariantResult]
     context: tuple[VariantResult, ...] = ()
     best: str | None = None
+    attempt: int = 1
+    samples: Samples | None = None
+    probe_ms: float | None = None
     notes: tuple[str, ...] = ()
     seconds: dict[str, float] = Field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Its name and verdict on one line, as a failed assertion shows them."""
+        verdict = "passed" if self.passed else "red"
+        return f"RunResult({self.name!r}, {verdict}, best={self.best!r}, variants={list(self.variants)})"
 
     @property
     def optimized(self) -> VariantResult:

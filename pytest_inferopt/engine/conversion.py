@@ -16,9 +16,12 @@ from pytest_inferopt.engine.answers import (
     row_count_of,
     score_columns,
 )
+from pytest_inferopt.engine.disagreements import worst_rows
 from pytest_inferopt.errors import NotMeasuredError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from pytest_inferopt.domain.artifact import Prediction
 
 __all__ = ["check_comparable", "check_conversion", "check_deterministic", "compare_outputs"]
@@ -48,10 +51,15 @@ def check_comparable(original: Prediction, variant: Prediction) -> None:
         )
 
 
-def compare_outputs(original: Prediction, variant: Prediction) -> Conversion:
+def compare_outputs(original: Prediction, variant: Prediction, y: Any = None) -> Conversion:
     """Compare the answers of a file with the original's, row by row.
 
     Values are compared if both answer them, else scores if both are of a kind; of these, the finite ones.
+
+    Args:
+        original: its answers.
+        variant: the variant's, to the same rows.
+        y: the targets, which are shown beside the rows that differ most; None without any.
 
     Raises:
         NotMeasuredError: other numbers of rows or columns, or labels of another type.
@@ -69,6 +77,7 @@ def compare_outputs(original: Prediction, variant: Prediction) -> Conversion:
         max_difference=_max_difference(one, other) if compared else None,
         compared=compared,
         non_finite=int(bad.sum()),
+        worst_rows=worst_rows(original, variant, _differences(one, other) if compared else None, y),
     )
 
 
@@ -89,6 +98,17 @@ def _max_difference(one: Any, other: Any) -> float | None:
     first, second = (np.asarray(array, dtype=np.float64) for array in (one, other))
     both = np.isfinite(first) & np.isfinite(second)
     return float(np.abs(first[both] - second[both]).max()) if both.any() else None
+
+
+def _differences(one: Any, other: Any) -> NDArray[np.float64]:
+    """The largest absolute difference in each row (N,); infinite where only one of the two is finite."""
+    first, second = (np.asarray(array, dtype=np.float64).reshape(len(array), -1) for array in (one, other))
+    with np.errstate(invalid="ignore"):
+        difference = np.abs(first - second)
+    both_bad = ~np.isfinite(first) & ~np.isfinite(second)
+    difference = np.where(both_bad, 0.0, np.nan_to_num(difference, nan=np.inf))
+    largest: NDArray[np.float64] = difference.max(axis=1, initial=0.0)
+    return largest
 
 
 def check_conversion(variant: str, conversion: Conversion) -> Check:

@@ -23,6 +23,8 @@ from pytest_inferopt.engine.statistics import block_ratio_interval, percentile_i
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from numpy.typing import ArrayLike
+
     from pytest_inferopt.domain.artifact import Rows, Session
     from pytest_inferopt.domain.request import BenchmarkSpec
 
@@ -33,6 +35,7 @@ BLOCKS = 32
 FEEDS = 8
 NS_PER_SECOND = 1_000_000_000
 NS_PER_MS = 1_000_000
+WARMUP_SHOWN = 100
 # Warm-up may take this share of a cell's time before it is cut; the rest belongs to the timed calls.
 WARMUP_SHARE = 0.2
 # Above this, what a switch of arms costs is lost in the call itself, and an untimed call would be dear.
@@ -54,7 +57,7 @@ class Timings:
 
     blocks_ns: tuple[tuple[int, ...], ...]
     cold_ns: int
-    warmup_iterations: int
+    warmup_ns: tuple[int, ...] = ()
     feed_ns: tuple[int, ...] = ()
 
     @property
@@ -143,7 +146,7 @@ def measure_cell(
         calls = plan_calls(estimates, spec.iterations, budget_ns=max(end - clock(), 0))
         was_cut = _run_blocks(arms, tallies, calls, estimates, end, clock)
     timings = {
-        name: Timings(tuple(tally.blocks_ns), tally.cold_ns, len(tally.warmup_ns), tuple(arms[name].feed_ns))
+        name: Timings(tuple(tally.blocks_ns), tally.cold_ns, tuple(tally.warmup_ns), tuple(arms[name].feed_ns))
         for name, tally in tallies.items()
     }
     return Cell(batch_size, timings, was_cut)
@@ -250,14 +253,23 @@ def _latency(batch_size: int, timings: Timings, spec: BenchmarkSpec) -> Latency:
         batch_size=batch_size,
         iterations=samples_ns.size,
         iterations_requested=spec.iterations,
-        warmup_iterations=timings.warmup_iterations,
+        warmup_iterations=len(timings.warmup_ns),
         intervals=intervals,
         throughput_rows_per_second=batch_size * samples_ns.size * NS_PER_SECOND / float(samples_ns.sum()),
         cold_call_ms=timings.cold_ns / NS_PER_MS,
         feed_ms=float(np.median(timings.feed_ns)) / NS_PER_MS if timings.feed_ns else None,
         advisory=tuple(advisory),
+        mean_ms=float(samples_ns.mean()) / NS_PER_MS,
+        stddev_ms=float(samples_ns.std(ddof=1)) / NS_PER_MS if samples_ns.size > 1 else None,
+        quantiles_ms=_rounded_ms(np.percentile(samples_ns, range(101))),
+        warmup_ms=_rounded_ms(timings.warmup_ns[:WARMUP_SHOWN]),
         **points,
     )
+
+
+def _rounded_ms(durations_ns: ArrayLike) -> tuple[float, ...]:
+    """Durations for drawing: to the nanosecond, which is what the clock resolves."""
+    return tuple(np.round(np.asarray(durations_ns, dtype=np.float64) / NS_PER_MS, 6).tolist())
 
 
 def _speedup(batch_size: int, base: Timings, other: Timings) -> Speedup:

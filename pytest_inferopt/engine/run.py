@@ -17,10 +17,12 @@ from pytest_inferopt.domain.result import (
     Conversion,
     Latency,
     RunResult,
+    Samples,
     Speedup,
     Step,
     VariantResult,
 )
+from pytest_inferopt.domain.selection import best_variant
 from pytest_inferopt.engine.accuracy import check_accuracy
 from pytest_inferopt.engine.conversion import check_conversion
 from pytest_inferopt.engine.pipeline import plan
@@ -117,6 +119,7 @@ class _Run:
         self._generation = -1
         self._original: dict[str, Any] = {}
         self._cargo: Cargo | None = None
+        self._samples: Samples | None = None
 
     def result(self) -> RunResult:
         try:
@@ -265,7 +268,9 @@ class _Run:
         first_of = {variant.path: variant.artifact for variant in reversed(variants)}
         for variant in variants:
             variant.arm = first_of[variant.path]
-        arms = list(dict.fromkeys([ORIGINAL, *(variant.arm for variant in variants)]))
+        arms = {ORIGINAL: [ORIGINAL]}
+        for variant in variants:
+            arms.setdefault(variant.arm, []).append(variant.name)
         self._tell_duration([self._original, *({"seconds_a_round": variant.seconds_a_round} for variant in variants)])
         # Measuring has a time of its own; what was made before the optimization's deadline is still measured.
         self._deadline = max(self._deadline, time.monotonic() + MEASURE_GRACE_SECONDS)
@@ -283,6 +288,8 @@ class _Run:
             for variant in variants:
                 variant.stop("budget", error)
             return {"latency": {}, "speedup": {}}
+        path, digest = self._store.keep(Path(measured["samples"]), "samples")
+        self._samples = Samples(path=str(path), sha256=digest)
         self._notes += [
             f"batch {size}: calls turned out slower than the warm-up promised, so that measuring ended early "
             f"(measure_seconds={request.measure_seconds:g})"
@@ -321,7 +328,8 @@ class _Run:
             original=original,
             variants=results,
             context=context,
-            best=_best(results, self._request.batch_sizes[0]),
+            best=best_variant(results, self._request.batch_sizes[0]),
+            samples=self._samples,
             notes=tuple(self._notes),
             seconds=self._seconds,
         )
@@ -402,13 +410,3 @@ def _latencies(measured: dict[str, Any], name: str) -> dict[int, Latency]:
 def _speedups(measured: dict[str, Any], name: str) -> dict[int, Speedup]:
     records = [Speedup.model_validate(document) for document in measured["speedup"].get(name, ())]
     return {record.batch_size: record for record in records}
-
-
-def _best(results: dict[str, VariantResult], batch_size: int) -> str | None:
-    """The fastest at p50 of the first batch size among those that pass."""
-    p50_ms = {
-        name: latency.p50_ms
-        for name, result in results.items()
-        if not result.is_red and (latency := result.latency.get(batch_size)) is not None and latency.p50_ms is not None
-    }
-    return min(p50_ms, key=lambda name: p50_ms[name]) if p50_ms else None

@@ -8,7 +8,9 @@ import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from pytest_inferopt.engine.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,18 +30,17 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = Path(os.path.abspath(root))  # noqa: PTH100 - resolve() would follow a link of the user's
 
-    def keep(self, path: Path) -> tuple[Path, str]:
-        """Copy a model file into the store; returns its place and its SHA-256. A file that is there already stays."""
+    def keep(self, path: Path, kind: Literal["models", "samples"] = "models") -> tuple[Path, str]:
+        """Copy a file into the store; returns its place and its SHA-256. A file that is there already stays.
+
+        Raises:
+            NotMeasuredError: the store cannot be written.
+        """
         digest = file_sha256(path)
-        target = self._folder("models") / f"{digest}{path.suffix}"
+        target = self._folder(kind) / f"{digest}{path.suffix}"
         if not target.exists():
-            with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".", delete=False) as stream:
-                partial = Path(stream.name)
-            try:
-                shutil.copyfile(path, partial)
-                partial.replace(target)
-            finally:
-                partial.unlink(missing_ok=True)
+            with path.open("rb") as content, replacing(target) as stream:
+                shutil.copyfileobj(content, stream)
         return target, digest
 
     @contextmanager

@@ -43,6 +43,7 @@ from pytest_inferopt.errors import InferoptError, NotMeasuredError, RefusedError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pytest_inferopt.engine.measure import Cell
     from pytest_inferopt.registry import Registry
 
 __all__ = ["Workshop"]
@@ -258,7 +259,7 @@ class Workshop:
         if self._metric is None:
             raise UsageError("examine_original comes before examine.")
         original, answer = self._as_judged(self._predict(ORIGINAL)), self._as_judged(self._predict(target))
-        conversion = compare_outputs(original, answer).model_copy(
+        conversion = compare_outputs(original, answer, self._data.y).model_copy(
             update={"batch_sizes_run": proved, **_versions(self._artifacts[target])}
         )
         document: dict[str, Any] = {"conversion": _document(conversion), "call": self._session(target).call}
@@ -283,8 +284,16 @@ class Workshop:
     def _judging(self) -> dict[str, Any]:
         return {"y": self._data.y, "groups": self._data.groups, "random_seed": self._random_seed}
 
-    def measure(self, *, arms: list[str], own_threads_arm: str | None, spec: dict[str, Any]) -> dict[str, Any]:
-        """Time the arms side by side; `own_threads_arm` is the original as its owner set its threads."""
+    def measure(
+        self, *, arms: dict[str, list[str]], own_threads_arm: str | None, spec: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Time the arms side by side, and keep the raw samples.
+
+        Args:
+            arms: artifacts, each with the names under which its samples are kept.
+            own_threads_arm: the original as its owner set its threads; None without such settings.
+            spec: a `BenchmarkSpec`.
+        """
         benchmark = BenchmarkSpec.model_validate(spec)
         # Fresh ones: the sessions that answered for the accuracy are warm, and the first call is to be cold.
         sessions = {name: self._open(self._artifacts[name], self._options) for name in arms}
@@ -300,6 +309,7 @@ class Workshop:
             "speedup": {
                 name: [_document(speedups[name]) for _, speedups in summaries] for name in sessions if name != ORIGINAL
             },
+            "samples": str(_keep_samples(cells, arms, self._folder / "samples.npz")),
             "was_cut": [cell.batch_size for cell in cells if cell.was_cut],
         }
 
@@ -407,6 +417,19 @@ def _versions(artifact: Artifact) -> dict[str, Any]:
     model = onnx.load(artifact.path, load_external_data=False)
     opsets = {entry.domain: entry.version for entry in model.opset_import}
     return {"opset": opsets.get(""), "ml_opset": opsets.get("ai.onnx.ml"), "ir_version": model.ir_version}
+
+
+def _keep_samples(cells: list[Cell], names: dict[str, list[str]], path: Path) -> Path:
+    """Write the timed calls in nanoseconds as ``<name>/<batch size>``."""
+    arrays = {
+        f"{name}/{cell.batch_size}": np.asarray(timings.samples_ns)
+        for cell in cells
+        for arm, timings in cell.arms.items()
+        for name in names.get(arm, [arm])
+    }
+    with path.open("wb") as stream:
+        np.savez_compressed(stream, allow_pickle=False, **arrays)
+    return path
 
 
 def _document(record: Any) -> dict[str, Any]:

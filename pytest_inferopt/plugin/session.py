@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_inferopt import __version__
-from pytest_inferopt.api import as_dataset, publish, request_for, run
+from pytest_inferopt.api import as_dataset, request_for, run
 from pytest_inferopt.domain.environment import Environment
+from pytest_inferopt.domain.report import Report
 from pytest_inferopt.domain.request import parse_request
 from pytest_inferopt.engine.execute import Worker
+from pytest_inferopt.engine.git import git_state
+from pytest_inferopt.engine.publish import parse_destinations, publish
 from pytest_inferopt.engine.store import Store
-from pytest_inferopt.errors import InferoptError, UsageError, did_you_mean
+from pytest_inferopt.errors import InferoptError, UsageError
 from pytest_inferopt.options import LATER, OPTIONS, Option, dest
 from pytest_inferopt.plugin import is_inferopt_test
 from pytest_inferopt.plugin.text import failure_text
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["InferoptSession"]
 
 MARKER = "pytest.mark.inferopt"
+DEFAULT_REPORTS = ("terminal",)
 UNCHECKED = pytest.StashKey[list["RunResult"]]()
 CALLS = pytest.StashKey[list[str]]()
 
@@ -56,21 +60,16 @@ class InferoptSession:
         for flag, value in own.items():
             if flag in LATER and value:
                 raise UsageError(f"command line: {flag} is set, but {LATER[flag]}.")
-        self._reports = self._checked_reports(own.get("--inferopt-report") or project.get("report"))
         self._store = Store(config.rootpath / (own.get("--inferopt-store") or project.get("store") or ".inferopt"))
+        wanted = own.get("--inferopt-report") or project.get("report") or DEFAULT_REPORTS
+        self._destinations = parse_destinations(
+            (wanted,) if isinstance(wanted, str) else wanted,
+            self._registry,
+            base=config.invocation_params.dir,
+            store=self._store.root,
+        )
         self._worker = Worker()
         self._results: list[RunResult] = []
-
-    def _checked_reports(self, wanted: Any) -> tuple[str, ...]:
-        names = (wanted,) if isinstance(wanted, str) else tuple(wanted or ("terminal",))
-        known = self._registry.names("reporters")
-        for name in names:
-            kind, _, destination = name.partition(":")
-            if kind not in known:
-                raise UsageError(f"no report type named {kind!r};", did_you_mean(kind, known))
-            if kind == "terminal" and destination:
-                raise UsageError(f"report {name!r}: the terminal takes no destination.", "Write: terminal.")
-        return names
 
     def pytest_report_header(self) -> str:
         """One line: version, machine, how latency is measured."""
@@ -123,11 +122,20 @@ class InferoptSession:
         return outcome
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """The tables, where the report is wanted."""
-        if not self._results or "terminal" not in self._reports:
+        """The tables, and where the reports lie."""
+        if not self._results:
             return
+        report = Report(
+            results=tuple(self._results), environment=Environment.here(), git=git_state(self._config.rootpath)
+        )
         terminalreporter.ensure_newline()
-        terminalreporter.write(publish(tuple(self._results), "terminal", registry=self._registry))
+        for published in publish(report, self._destinations, self._registry):
+            if published.failure:
+                terminalreporter.write_line(f"inferopt: no {published.kind} report: {published.failure}", yellow=True)
+            elif published.path is None:
+                terminalreporter.write(published.text)
+            else:
+                terminalreporter.write_line(f"report: {published.path}")
 
     def pytest_unconfigure(self) -> None:
         """End the worker, however the session ended."""

@@ -63,7 +63,7 @@ def test_warmup_calls_are_not_counted(cell, scripted):
     assert timings == Timings(
         blocks_ns=((11 * MS,), (12 * MS,), (13 * MS,), (14 * MS,)),
         cold_ns=50 * MS,
-        warmup_iterations=2,
+        warmup_ns=(9 * MS, 9 * MS),
         feed_ns=(MS,),
     )
     assert timings.samples_ns == (11 * MS, 12 * MS, 13 * MS, 14 * MS)
@@ -79,7 +79,7 @@ def test_g92_the_cold_call_is_excluded_and_shown(cell, scripted):
 def test_without_warmup_the_cold_call_foretells_how_long_calls_take(cell, scripted):
     session = scripted("a", 10)
     found = cell(session, warmup_iterations=0, iterations=1000, budget_ns=100 * MS)
-    assert (found.arms["a"].warmup_iterations, len(found.arms["a"].samples_ns)) == (0, 9)
+    assert (len(found.arms["a"].warmup_ns), len(found.arms["a"].samples_ns)) == (0, 9)
 
 
 def test_calls_cycle_through_different_feeds(cell, scripted):
@@ -92,7 +92,7 @@ def test_calls_cycle_through_different_feeds(cell, scripted):
 def test_warmup_ends_early_where_it_would_eat_the_time_of_the_timed_calls(cell, scripted):
     found = cell(scripted("a", 10), warmup_iterations=1000, iterations=20, budget_ns=300 * MS)
     # A fifth of 300 ms holds six calls of 10 ms; the cold call and the timed ones have the rest.
-    assert (found.arms["a"].warmup_iterations, len(found.arms["a"].samples_ns)) == (6, 20)
+    assert (len(found.arms["a"].warmup_ns), len(found.arms["a"].samples_ns)) == (6, 20)
 
 
 def test_the_settling_call_is_made_only_where_calls_are_short(cell, scripted):
@@ -274,7 +274,7 @@ def test_cells_for_which_no_time_is_left_are_measured_at_the_least(clock, script
     cells = measure(
         {"a": scripted("a", 60_000)}, ROWS, spec(batch_sizes=(1, 2), measure_seconds=1.0, iterations=50), clock=clock
     )
-    assert [(len(cell.arms["a"].samples_ns), cell.arms["a"].warmup_iterations) for cell in cells] == [(1, 1), (1, 1)]
+    assert [(len(cell.arms["a"].samples_ns), len(cell.arms["a"].warmup_ns)) for cell in cells] == [(1, 1), (1, 1)]
     assert all(cell.was_cut for cell in cells)
 
 
@@ -320,7 +320,7 @@ def test_the_collector_is_as_it_was_after_a_call_that_fails(clock):
 
 def timings(*blocks_ms, feed_ms=()):
     blocks = tuple(tuple(sample * MS for sample in block) for block in blocks_ms)
-    return Timings(blocks, cold_ns=50 * MS, warmup_iterations=2, feed_ns=tuple(ms * MS for ms in feed_ms))
+    return Timings(blocks, cold_ns=50 * MS, warmup_ns=(30 * MS, 20 * MS), feed_ns=tuple(ms * MS for ms in feed_ms))
 
 
 def test_a_cell_is_summed_up_with_what_its_calls_can_and_cannot_carry():
@@ -329,7 +329,8 @@ def test_a_cell_is_summed_up_with_what_its_calls_can_and_cannot_carry():
     latencies, speedups = summarize(
         Cell(16, {"original": original, "fast": variant}), spec(iterations=6), reference="original"
     )
-    assert latencies == {
+    drawn = {"mean_ms", "stddev_ms", "quantiles_ms", "warmup_ms"}
+    assert {name: Latency(**found.model_dump(exclude=drawn)) for name, found in latencies.items()} == {
         "original": Latency(
             batch_size=16,
             iterations=6,
@@ -367,6 +368,11 @@ def test_a_cell_is_summed_up_with_what_its_calls_can_and_cannot_carry():
             advisory=("p95", "p99"),
         ),
     }
+    original_ms, fast_ms = (latencies[name] for name in ("original", "fast"))
+    assert (original_ms.mean_ms, fast_ms.mean_ms) == (15.0, 4.5)
+    assert (original_ms.stddev_ms, fast_ms.stddev_ms) == pytest.approx((math.sqrt(30), math.sqrt(0.3)))
+    assert [original_ms.quantiles_ms[percent] for percent in (0, 50, 100)] == [10.0, 15.0, 20.0]
+    assert (len(original_ms.quantiles_ms), original_ms.warmup_ms) == (101, (30.0, 20.0))
     assert speedups.keys() == {"fast"}
     assert speedups["fast"].model_dump() == {
         "batch_size": 16,
@@ -396,3 +402,8 @@ def test_enough_calls_carry_every_percentile():
     assert (found.p50_ms, found.p95_ms, found.p99_ms) == pytest.approx((500.5, 950.05, 990.01))
     assert found.advisory == ()
     assert all(None not in (interval.low, interval.high) for interval in found.intervals.values())
+
+
+def test_one_call_has_no_standard_deviation():
+    latencies, _ = summarize(Cell(1, {"a": timings((7,))}), spec(iterations=1), reference="a")
+    assert (latencies["a"].mean_ms, latencies["a"].stddev_ms) == (7.0, None)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ import pytest
 
 from pytest_inferopt.engine import store as store_module
 from pytest_inferopt.engine.store import Store, file_sha256
+from pytest_inferopt.errors import NotMeasuredError
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def test_a_model_that_changes_is_kept_beside_what_it_was(store, model):
 
 
 @pytest.mark.parametrize("fault", ["copy", "replace"])
-def test_d67_a_write_that_fails_leaves_nothing_behind(store, model, monkeypatch, fault):
+def test_e67_a_write_that_fails_names_the_path_and_leaves_nothing_behind(store, model, monkeypatch, fault):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
@@ -72,10 +74,11 @@ def test_d67_a_write_that_fails_leaves_nothing_behind(store, model, monkeypatch,
     before = files(store)
     model.write_bytes(b"another model")
     if fault == "copy":
-        monkeypatch.setattr(store_module.shutil, "copyfile", fail)
+        monkeypatch.setattr(store_module.shutil, "copyfileobj", fail)
     else:
         monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(OSError, match="No space left on device"):
+    target = store.root / "models" / f"{digest_of(b'another model')}.onnx"
+    with pytest.raises(NotMeasuredError, match=re.escape(f"{target} cannot be written: No space left on device.")):
         store.keep(model)
     assert files(store) == before
 

@@ -533,11 +533,16 @@ def test_all_arms_are_timed_side_by_side(loaded, linear):
     workshop = loaded(linear)
     workshop._progress = said.append
     workshop.run_step(source="original", target="a", spec="onnx_conversion")
-    found = workshop.measure(arms=["original", "a"], own_threads_arm=None, spec=SPEC)
+    found = workshop.measure(arms={"original": ["original"], "a": ["onnx", "again"]}, own_threads_arm=None, spec=SPEC)
     sizes = {name: [cell["batch_size"] for cell in cells] for name, cells in found["latency"].items()}
     assert sizes == {"original": [1, 3], "a": [1, 3]}
     assert {cell["iterations"] for cells in found["latency"].values() for cell in cells} == {4}
     assert (found["speedup"].keys(), found["was_cut"], len(said)) == ({"a"}, [], 2)
+    with np.load(found["samples"]) as samples:
+        calls = {name: (array.shape, array.dtype.name) for name, array in samples.items()}
+        assert (samples["onnx/3"] == samples["again/3"]).all()
+    names = [f"{name}/{size}" for name in ("original", "onnx", "again") for size in (1, 3)]
+    assert calls == dict.fromkeys(names, ((4,), "int64"))
 
 
 def test_the_original_is_timed_beside_itself_with_its_owners_threads(loaded):
@@ -545,7 +550,7 @@ def test_the_original_is_timed_beside_itself_with_its_owners_threads(loaded):
     workshop = loaded(model)
     assert workshop.examine_original(**METRIC)["own_threads"] == "n_jobs=2"
     own = "original (n_jobs=2)"
-    found = workshop.measure(arms=["original"], own_threads_arm=own, spec=SPEC)
+    found = workshop.measure(arms={"original": ["original"]}, own_threads_arm=own, spec=SPEC)
     assert (list(found["latency"]), list(found["speedup"])) == (["original", own], [own])
 
 
@@ -559,7 +564,9 @@ def test_measuring_needs_no_threadpoolctl(loaded, linear, monkeypatch):
 
     workshop = loaded(linear)
     monkeypatch.setattr(builtins, "__import__", without)
-    assert workshop.measure(arms=["original"], own_threads_arm=None, spec=SPEC)["latency"].keys() == {"original"}
+    assert workshop.measure(arms={"original": ["original"]}, own_threads_arm=None, spec=SPEC)["latency"].keys() == {
+        "original"
+    }
 
 
 # --- names of the user's ----------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from textwrap import dedent
 import pytest
 
 from pytest_inferopt.domain.environment import Environment
+from pytest_inferopt.domain.report import Report
 from pytest_inferopt.domain.request import OptimizationRequest
 from pytest_inferopt.domain.result import (
     Accuracy,
@@ -111,7 +112,9 @@ def result(*variants, name="churn", best=None, notes=(), context=(), request=Non
 
 def rendered(*results):
     """What is printed, without the spaces at the ends of lines."""
-    return "\n".join(line.rstrip() for line in Terminal().render(results).splitlines())
+    return "\n".join(
+        line.rstrip() for line in Terminal().render(Report(results=results, environment=HERE)).splitlines()
+    )
 
 
 def text(expected):
@@ -154,7 +157,7 @@ def test_a_run_is_a_table_and_what_each_step_did_below_it():
         original sklearn      41.2 MB  0.9120                         3.91 / 4.40 / 5.02              38.1  –                  reference
         original (n_jobs=-1)  41.2 MB  –                              2.00 / 3.00 / 4.00                 –  1.9×               for context
         onnx                   9.8 MB  0.9120 (1.0000 [0.990,1.010])  0.0620 / 0.710 / 0.940          5.90  6.3× [6.1,6.4]     passed, best
-        int8                   2.5 kB  0.9000 (0.9868)                12.3 / 100.0~ / 100~               –  0.32× [0.30,0.33]  failed: accuracy
+        int8                   2.5 kB  0.9000 (0.9868)                12.3 / 100~ / 100~                 –  0.32× [0.30,0.33]  failed: accuracy
         fp16                        –  –                              –                                  –  –                  not measured
           timed: original predict_proba; batch 1, apart from the percentiles: original cold call 12.5 ms, feed 0.0001 ms; onnx cold call 12.5 ms, feed 0.0000 ms; int8 cold call 12.5 ms, feed 0.0000 ms, 40 calls only
           int8: accuracy failed: f1 ratio 0.9868 < 0.99.
@@ -163,6 +166,7 @@ def test_a_run_is_a_table_and_what_each_step_did_below_it():
           onnx, int8: opset 17, 400 rows agree
           onnx: onnx_conversion: opset 17.
           onnx: one class is rare
+          on the Pareto front of p95 at batch 1, accuracy and size: onnx
           time ran out at batch 32
     """)
 
@@ -287,7 +291,7 @@ def test_hostile_names_are_inert():
         original=original(call=HOSTILE, accuracy=metric, format=HOSTILE),
         notes=(HOSTILE,),
     )
-    drawn = Terminal().render((found,))
+    drawn = Terminal().render(Report(results=(found,), environment=HERE))
     inert = r"\x1b[31m[red]a\nb[/red]:smile:\u202e"
     # Title, metric, original, variant, call, aside, three for the check, its next step, step and its note, two notes.
     assert drawn.count(inert) >= 12

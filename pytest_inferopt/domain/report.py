@@ -1,0 +1,103 @@
+"""A session's results with what they were taken on: the one schema of output."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from pytest_inferopt._version import __version__
+from pytest_inferopt.domain.environment import Environment
+from pytest_inferopt.domain.result import SCHEMA_VERSION, Record, RunResult
+from pytest_inferopt.errors import NotMeasuredError, UsageError
+
+__all__ = ["GitState", "Report", "parse_report"]
+
+
+class GitState(Record):
+    """Where the repository stood.
+
+    Attributes:
+        commit: the full hash of HEAD.
+        branch: its name; None where HEAD is detached.
+        is_dirty: whether tracked files differ from the commit.
+        committed_at: the commit's time, ISO 8601.
+    """
+
+    commit: str
+    branch: str | None = None
+    is_dirty: bool = False
+    committed_at: str | None = None
+
+
+class Report(Record):
+    """What a session found out.
+
+    Attributes:
+        tool_version: of this package.
+        created_at: ISO 8601, in UTC.
+        command: how it was started, for whoever wants to do it again.
+        results: a result each call, in the order they came in.
+        environment: the machine that the session ran on.
+        git: the repository's state; None outside of one.
+        incidents: what went wrong around the results: a process that died, a report that could not be written.
+        is_partial: whether the session was ended before it was done.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    tool_version: str = __version__
+    created_at: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    command: str = ""
+    results: tuple[RunResult, ...] = ()
+    environment: Environment
+    git: GitState | None = None
+    incidents: tuple[str, ...] = ()
+    is_partial: bool = False
+
+    @property
+    def verdict(self) -> Literal["passed", "red", "partial", "empty"]:
+        """All in one word: red before partial, partial before passed."""
+        if any(not result.passed for result in self.results):
+            return "red"
+        if self.is_partial or self.incidents:
+            return "partial"
+        return "passed" if self.results else "empty"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain JSON values; what was not measured is None."""
+        document: dict[str, Any] = json.loads(self.model_dump_json())
+        return document
+
+
+def parse_report(text: str | bytes, *, where: str) -> Report:
+    """Read a report's JSON; fields that this version does not know are kept.
+
+    Args:
+        text: the document.
+        where: what it was read from, for the message.
+
+    Raises:
+        UsageError: a newer version wrote it.
+        NotMeasuredError: it is no report.
+    """
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise NotMeasuredError(f"{where}: not valid JSON ({error}).", "Write the report again.") from error
+    version = document.get("schema_version") if isinstance(document, dict) else None
+    if not isinstance(version, int):
+        raise NotMeasuredError(f"{where}: no report of pytest-inferopt (it names no schema_version).")
+    if version > SCHEMA_VERSION:
+        raise UsageError(
+            f"{where} has schema version {version}, and this pytest-inferopt ({__version__}) reads up to "
+            f"{SCHEMA_VERSION}.",
+            "Upgrade: pip install --upgrade pytest-inferopt.",
+        )
+    try:
+        return Report.model_validate(document)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise NotMeasuredError(f"{where}: {place}: {first['msg']}.", "Write the report again.") from None

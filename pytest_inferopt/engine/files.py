@@ -1,0 +1,64 @@
+"""Writing files so that a reader sees the old content or the new one, never a part of either."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO
+
+from pytest_inferopt.errors import NotMeasuredError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["replacing", "write_text"]
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A stream whose content takes the place of `path` when the block is done, and vanishes when it fails.
+
+    The partial file lies in the same folder, because a rename is atomic only within one filesystem; it and the
+    folder are synced, so that what is there after a power cut is whole.
+
+    Raises:
+        NotMeasuredError: it cannot be written; the message names the path and the reason.
+    """
+    partial: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unused = path.with_name(f".writing-{secrets.token_hex(8)}")
+        with unused.open("xb") as stream:
+            partial = unused
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(path)
+        partial = None
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise NotMeasuredError(
+            f"{path} cannot be written: {error.strerror or error}.", "Make room, or name another folder."
+        ) from error
+    finally:
+        if partial is not None:
+            partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file's content by a text in UTF-8; see `replacing`."""
+    with replacing(path) as stream:
+        stream.write(text.encode("utf-8", errors="backslashreplace"))
+
+
+def _sync_folder(folder: Path) -> None:
+    # Not every filesystem can; the rename itself has happened.
+    with contextlib.suppress(OSError):
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

@@ -1,0 +1,120 @@
+"""From a report to files: which reports are wanted, where they go, and that each is whole or not there."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_inferopt.engine.files import replacing, write_text
+from pytest_inferopt.errors import InferoptError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pytest_inferopt.domain.report import Report
+    from pytest_inferopt.domain.result import RunResult, Samples
+    from pytest_inferopt.registry import Registry
+
+__all__ = ["Destination", "Published", "parse_destinations", "publish"]
+
+
+@dataclass(frozen=True)
+class Destination:
+    """One wanted report: its type, and its file; None is the terminal."""
+
+    kind: str
+    path: Path | None
+
+
+@dataclass(frozen=True)
+class Published:
+    """A report that was made.
+
+    Attributes:
+        kind: its type.
+        path: its file; None if `text` is for the terminal.
+        text: what was rendered.
+        failure: why there is none.
+    """
+
+    kind: str
+    path: Path | None
+    text: str = ""
+    failure: str = ""
+
+
+def parse_destinations(
+    wanted: Iterable[str], registry: Registry, *, base: Path, store: Path
+) -> tuple[Destination, ...]:
+    """Read ``TYPE`` and ``TYPE:DEST``; a report without a place of its own goes into the store.
+
+    Args:
+        wanted: as the user wrote them.
+        registry: the reporters.
+        base: what a relative destination is relative to.
+        store: the folder of reports that name no destination.
+
+    Raises:
+        UsageError: an unknown type, a place for the terminal, a folder as a file, or one file for two reports.
+    """
+    known = registry.names("reporters")
+    found: list[Destination] = []
+    for text in dict.fromkeys(wanted):
+        kind, colon, place = text.partition(":")
+        if kind not in known:
+            raise UsageError(f"no report type named {kind!r};", did_you_mean(kind, known))
+        default = registry.reporter(kind).file_name
+        if default is None and colon:
+            raise UsageError(f"report {text!r}: the terminal takes no destination.", f"Write: {kind}.")
+        if colon and not place:
+            raise UsageError(f"report {text!r} names no destination.", f"Write {kind}, or {kind}:out/{default}.")
+        path = None if default is None else base / Path(place).expanduser() if place else store / default
+        if path is not None and path.is_dir():
+            raise UsageError(f"report {text!r}: {path} is a folder.", f"Write {kind}:{place.rstrip('/')}/{default}.")
+        if path is not None and any(path == other.path for other in found):
+            raise UsageError(f"report {text!r}: {path} is to hold another report already.", "Name another file.")
+        found.append(Destination(kind, path))
+    return tuple(found)
+
+
+def publish(report: Report, destinations: Sequence[Destination], registry: Registry) -> tuple[Published, ...]:
+    """Render and write each report; one that cannot be made keeps none of the others from it."""
+    return tuple(_published(report, destination, registry) for destination in destinations)
+
+
+def _published(report: Report, destination: Destination, registry: Registry) -> Published:
+    kind, path = destination.kind, destination.path
+    try:
+        reporter = registry.reporter(kind)
+        registry.require(reporter)
+        if path is None:
+            return Published(kind, None, reporter.render(report))
+        text = reporter.render(_with_samples_beside(report, path) if reporter.carries_samples else report)
+        write_text(path, text)
+    except InferoptError as error:
+        return Published(kind, path, failure=str(error))
+    # A reporter may be anybody's; its fault must not cost the verdict or the other reports.
+    except Exception as error:  # noqa: BLE001
+        return Published(kind, path, failure=f"report {kind!r} failed: {type(error).__name__}: {error}")
+    return Published(kind, path, text)
+
+
+def _with_samples_beside(report: Report, path: Path) -> Report:
+    """The report with its samples copied to ``<stem>-samples/`` beside the file, under their digests."""
+    folder = path.with_name(f"{path.stem}-samples")
+    results = tuple(
+        result if result.samples is None else _moved(result, result.samples, folder, path.parent)
+        for result in report.results
+    )
+    return report.model_copy(update={"results": results})
+
+
+def _moved(result: RunResult, samples: Samples, folder: Path, parent: Path) -> RunResult:
+    source, target = Path(samples.path), folder / f"{samples.sha256}.npz"
+    if not target.exists():
+        with source.open("rb") as content, replacing(target) as stream:
+            shutil.copyfileobj(content, stream)
+    place = target.relative_to(parent).as_posix()
+    return result.model_copy(update={"samples": samples.model_copy(update={"path": place})})
