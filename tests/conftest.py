@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +12,7 @@ import pandas as pd
 import pytest
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from types import ModuleType
 
 pytest_plugins = ["pytester"]
 
@@ -38,3 +40,12 @@ def digits_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table = pd.DataFrame(x[1400:], columns=[f"pixel {i}" for i in range(64)]).assign(digit=y[1400:])
     table.to_csv(folder / "rows.csv", index=False)
     return folder
+
+
+@pytest.fixture(scope="session")
+def reports() -> ModuleType:
+    """The builders of `reports.py`; test folders are not packages, so it is loaded by its path."""
+    spec = importlib.util.spec_from_file_location("reports", Path(__file__).with_name("reports.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
