@@ -34,6 +34,7 @@ def run(
     worker: Worker | None = None,
     registry: Registry | None = None,
     store: Store | None = None,
+    reuse: bool = True,
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> RunResult:
     """Optimize, measure and judge one model.
@@ -44,6 +45,7 @@ def run(
         worker: a worker to use and leave running; without one, a worker is started and ended.
         registry: the plugins; all that can be found, if None.
         store: where optimized models are kept; ``.inferopt`` in the current folder, if None.
+        reuse: whether steps whose outcome is in the store already are taken from there.
         on_progress: told what takes long.
 
     Raises:
@@ -51,10 +53,11 @@ def run(
     """
     check_is_built(request, where="the request")
     parts: dict[str, Any] = {"registry": registry or discover(), "store": store or Store(Path(DEFAULT_STORE))}
+    parts |= {"reuse": reuse, "on_progress": on_progress}
     if worker is not None:
-        return run_request(request, subject or Subject(), worker=worker, on_progress=on_progress, **parts)
+        return run_request(request, subject or Subject(), worker=worker, **parts)
     with Worker() as own:
-        return run_request(request, subject or Subject(), worker=own, on_progress=on_progress, **parts)
+        return run_request(request, subject or Subject(), worker=own, **parts)
 
 
 class InferenceOptimizer:
@@ -64,6 +67,7 @@ class InferenceOptimizer:
 
     Args:
         store: the folder for optimized models.
+        reuse: whether steps whose outcome is in the store already are taken from there.
         defaults: fields of `OptimizationRequest` that hold for every call, over those of the environment
             variables and of ``[tool.inferopt]``.
 
@@ -73,11 +77,12 @@ class InferenceOptimizer:
         ...     result.speedup[1], result.accuracy_ratio
     """
 
-    def __init__(self, store: str | os.PathLike[str] = DEFAULT_STORE, **defaults: Any) -> None:
+    def __init__(self, store: str | os.PathLike[str] = DEFAULT_STORE, *, reuse: bool = True, **defaults: Any) -> None:
         project = project_defaults(Path.cwd(), os.environ)
         self._defaults = {key: value for key, value in project.items() if key not in {"report", "store"}} | defaults
         parse_request(self._defaults, where="InferenceOptimizer")
         self._store = Store(Path(store))
+        self._reuse = reuse
         self._worker = Worker()
 
     def __enter__(self) -> Self:
@@ -123,7 +128,7 @@ class InferenceOptimizer:
             metric=metric,
             where="InferenceOptimizer.optimize",
         )
-        return run(request, subject, worker=self._worker, store=self._store)
+        return run(request, subject, worker=self._worker, store=self._store, reuse=self._reuse)
 
     def convert_to_onnx(self, model: Any, sample_input: Any) -> str:
         """Convert a model to ONNX, check the file, and return its path in the store.

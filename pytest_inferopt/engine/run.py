@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_inferopt.domain.budget import SizeBudget
 from pytest_inferopt.domain.environment import Environment
 from pytest_inferopt.domain.result import (
     Accuracy,
@@ -24,6 +25,9 @@ from pytest_inferopt.domain.result import (
 )
 from pytest_inferopt.domain.selection import best_variant
 from pytest_inferopt.engine.accuracy import check_accuracy
+from pytest_inferopt.engine.budget_processes import Arm, latency_budgets, measure_in_processes
+from pytest_inferopt.engine.budgets import judge_quick_latency, judge_size
+from pytest_inferopt.engine.cache import StepCache
 from pytest_inferopt.engine.conversion import check_conversion
 from pytest_inferopt.engine.pipeline import plan
 from pytest_inferopt.engine.shipping import Cargo, Subject, ship
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     from pytest_inferopt.domain.request import OptimizationRequest
     from pytest_inferopt.engine.execute import Worker
     from pytest_inferopt.engine.pipeline import PlannedStep
+    from pytest_inferopt.engine.replicate import Command
     from pytest_inferopt.engine.store import Store
     from pytest_inferopt.registry import Registry
 
@@ -55,17 +60,40 @@ def run_request(
     worker: Worker,
     registry: Registry,
     store: Store,
+    reuse: bool = True,
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> RunResult:
     """Do what a request asks and judge it.
 
     What goes wrong on the way is part of the result, as a red check of the variant it befell; the other variants go on.
 
+    Args:
+        request: what to do.
+        subject: the live things that go with it.
+        worker: what does it; left running.
+        registry: the plugins.
+        store: where models, samples and finished steps are kept.
+        reuse: whether steps that are in the store already are taken from there.
+        on_progress: told what takes long.
+
     Raises:
         UsageError: the request is wrong, or the rows do not fit the model.
     """
     with store.working_folder() as folder:
-        return _Run(request, subject, worker, registry, store, folder, on_progress).result()
+        tools = _Tools(worker, registry, store, StepCache(store, registry, request, is_read=reuse), folder, on_progress)
+        return _Run(request, subject, tools).result()
+
+
+@dataclass(frozen=True, eq=False)
+class _Tools:
+    """What a run works with."""
+
+    worker: Worker
+    registry: Registry
+    store: Store
+    cache: StepCache
+    folder: Path
+    on_progress: Callable[[str], None]
 
 
 @dataclass(eq=False)
@@ -95,23 +123,10 @@ class _Variant:
 
 
 class _Run:
-    def __init__(
-        self,
-        request: OptimizationRequest,
-        subject: Subject,
-        worker: Worker,
-        registry: Registry,
-        store: Store,
-        folder: Path,
-        on_progress: Callable[[str], None],
-    ) -> None:
+    def __init__(self, request: OptimizationRequest, subject: Subject, tools: _Tools) -> None:
         self._request = request
         self._subject = subject
-        self._worker = worker
-        self._registry = registry
-        self._store = store
-        self._folder = folder
-        self._on_progress = on_progress
+        self._tools = tools
         self._deadline = time.monotonic() + request.max_time_minutes * SECONDS_PER_MINUTE
         self._seconds: dict[str, float] = {}
         self._notes: list[str] = []
@@ -120,12 +135,13 @@ class _Run:
         self._original: dict[str, Any] = {}
         self._cargo: Cargo | None = None
         self._samples: Samples | None = None
+        self._probe_ms: float | None = None
 
     def result(self) -> RunResult:
         try:
             with self._stage("load"):
                 self._load()
-            chains = plan(self._request, self._original["format"], self._registry)
+            chains = plan(self._request, self._original["format"], self._tools.registry)
             with self._stage("examine"):
                 self._examine_original()
         except UsageError:
@@ -136,34 +152,51 @@ class _Run:
         for name, chain in chains.items():
             with self._stage("optimize"):
                 variant = self._optimize(name, chain)
+            is_made = variant.is_alive
             # At once, so that what is done stays done when a later variant takes the worker or the time with it.
             with self._stage("examine"):
                 self._examine(variant)
+            if is_made:
+                self._judge_size(variant)
             variants.append(variant)
         with self._stage("measure"):
             measured = self._measure([variant for variant in variants if variant.is_alive])
+        alive = [variant for variant in variants if variant.is_alive]
+        if alive and latency_budgets(self._request):
+            with self._stage("budgets"):
+                self._judge_latency(alive, measured)
         return self._judged(variants, measured)
 
     def _load(self) -> None:
         """Bring the rows and the model into the worker; done again after it died."""
         request, subject = self._request, self._subject
         if self._cargo is None:
-            self._cargo = ship(request, subject, self._folder, self._registry)
+            self._cargo = ship(request, subject, self._tools.folder, self._tools.registry)
         cargo = self._cargo
-        self._call(
-            "begin",
-            "start",
-            folder=str(self._folder),
-            options={"threads": request.threads, "provider": request.provider},
-            opset=request.opset,
-            random_seed=request.random_seed,
-            seconds_left=self._deadline - time.monotonic(),
-        )
-        self._call("load_data", "loading the validation rows", **cargo.rows)
+        self._call("begin", "start", **self._beginning())
+        rows = self._call("load_data", "loading the validation rows", **cargo.rows)
+        training = {"digest": "none"}
         if cargo.training is not None:
-            self._call("load_data", "loading the training rows", **cargo.training, training=True)
+            training = self._call("load_data", "loading the training rows", **cargo.training, training=True)
         self._original |= self._call("load_model", "loading the model", **cargo.model)
-        self._generation = self._worker.generation
+        self._generation = self._tools.worker.generation
+        self._tools.cache.start(
+            ORIGINAL,
+            fingerprint=self._original["fingerprint"],
+            rows=rows["digest"],
+            training=training["digest"],
+        )
+
+    def _beginning(self) -> dict[str, Any]:
+        """The arguments of `begin`."""
+        request = self._request
+        return {
+            "folder": str(self._tools.folder),
+            "options": {"threads": request.threads, "provider": request.provider},
+            "opset": request.opset,
+            "random_seed": request.random_seed,
+            "seconds_left": self._deadline - time.monotonic(),
+        }
 
     def _examine_original(self) -> None:
         request = self._request
@@ -187,26 +220,37 @@ class _Run:
                 variant.stop("conversion", error)
                 return variant
             variant.format, variant.path, variant.artifact = done["format"], Path(done["path"]), done["target"]
-            inserted = ("inserted, because the next step takes ONNX",) if step.was_inserted else ()
-            figures = {key: done[key] for key in ("name", "seconds", "size_before_bytes", "size_after_bytes")}
-            variant.steps.append(Step(**figures, notes=(*inserted, *done["notes"])))
+            variant.steps.append(_told(step, done))
         return variant
 
     def _step(self, variant: _Variant, step: PlannedStep) -> dict[str, Any]:
-        """Do a step, or take over what another variant got from the same step on the same artifact."""
+        """Do a step, or take over what another variant or an earlier run got from it on the same artifact."""
         spec = step.spec.model_dump(mode="json")
         key = f"{variant.artifact} {json.dumps(spec, sort_keys=True, default=str)}"
         if key not in self._steps:
             self._recover()
-            target = f"artifact-{len(self._steps)}"
-            stage = f"variant {variant.name!r}, step {step.spec.name!r}"
-            done = self._call("run_step", stage, source=variant.artifact, target=target, spec=spec)
-            self._steps[key] = {**done, "target": target}
+            task: dict[str, Any] = {"source": variant.artifact, "target": f"artifact-{len(self._steps)}", "spec": spec}
+            found = self._tools.cache.find(task["source"], task["target"], step.spec)
+            if found is None:
+                done = self._call("run_step", f"variant {variant.name!r}, step {step.spec.name!r}", **task)
+                self._tools.cache.keep(task["target"], done)
+            else:
+                done = found
+                self._adopt(task, done)
+            self._steps[key] = {**done, **task}
         return self._steps[key]
+
+    def _adopt(self, task: dict[str, Any], done: dict[str, Any]) -> None:
+        """Give the worker what was finished before; what lived in the worker that died is done again."""
+        if done["artifact"] is None:
+            done |= self._call("run_step", "doing a finished step again", **task)
+            return
+        parts = {name: done[name] for name in ("format", "path", "artifact")}
+        self._call("adopt", "taking over finished steps", target=task["target"], **parts)
 
     def _recover(self) -> None:
         """After a crash: a new worker, with all that was finished before."""
-        if self._worker.is_running and self._worker.generation == self._generation:
+        if self._tools.worker.is_running and self._tools.worker.generation == self._generation:
             return
         if time.monotonic() > self._deadline:
             raise NotMeasuredError(
@@ -216,7 +260,7 @@ class _Run:
         self._load()
         self._examine_original()
         for done in self._steps.values():
-            self._call("adopt", "taking over finished steps", target=done["target"])
+            self._adopt({name: done[name] for name in ("source", "target", "spec")}, done)
 
     def _examine(self, variant: _Variant) -> None:
         if not variant.is_alive:
@@ -288,7 +332,7 @@ class _Run:
             for variant in variants:
                 variant.stop("budget", error)
             return {"latency": {}, "speedup": {}}
-        path, digest = self._store.keep(Path(measured["samples"]), "samples")
+        path, digest = self._tools.store.keep(Path(measured["samples"]), "samples")
         self._samples = Samples(path=str(path), sha256=digest)
         self._notes += [
             f"batch {size}: calls turned out slower than the warm-up promised, so that measuring ended early "
@@ -297,12 +341,69 @@ class _Run:
         ]
         return measured
 
+    def _judge_size(self, variant: _Variant) -> None:
+        """Hold its file against the size budgets, whatever else becomes of it."""
+        if variant.path is not None:
+            size_bytes = variant.path.stat().st_size
+            sizes = [budget for budget in self._request.budgets if isinstance(budget, SizeBudget)]
+            variant.checks += [judge_size(variant.name, budget, size_bytes) for budget in sizes]
+
+    def _judge_latency(self, variants: list[_Variant], measured: dict[str, Any]) -> None:
+        """Hold the variants against the latency budgets, in processes of their own."""
+        request = self._request
+        if request.quick:
+            for variant in variants:
+                found = _latencies(measured, variant.arm)
+                variant.checks += [
+                    judge_quick_latency(variant.name, budget, found.get(budget.batch_size or request.batch_sizes[0]))
+                    for budget in latency_budgets(request)
+                ]
+            return
+        sharing: dict[str, list[str]] = {}
+        for variant in variants:
+            sharing.setdefault(variant.arm, []).append(variant.name)
+        arms = [
+            Arm(self._bringing(target), target, _p50_ms(measured, target), tuple(names))
+            for target, names in sharing.items()
+        ]
+        evidence = measure_in_processes(
+            request,
+            arms,
+            open_worker=self._tools.worker.another,
+            load_seconds=self._seconds["load"],
+            on_progress=self._tools.on_progress,
+        )
+        for variant in variants:
+            variant.checks += evidence.judge(variant.name, variant.arm, request)
+        self._probe_ms = evidence.probe_ms
+        self._notes += evidence.notes
+
+    def _bringing(self, target: str) -> list[Command]:
+        """The commands that bring an artifact and the rows into a fresh process."""
+        assert self._cargo is not None  # noqa: S101 - it was shipped before anything was made
+        cargo = self._cargo
+        commands = [("begin", self._beginning()), ("load_data", cargo.rows)]
+        if cargo.training is not None:
+            commands.append(("load_data", {**cargo.training, "training": True}))
+        return [*commands, *self._remaking(target)]
+
+    def _remaking(self, target: str) -> list[Command]:
+        """Take the file; where the file alone is not the artifact, make it again from the original."""
+        assert self._cargo is not None  # noqa: S101 - as above
+        if target == ORIGINAL:
+            return [("load_model", self._cargo.model)]
+        done = next(done for done in self._steps.values() if done["target"] == target)
+        if done["artifact"] is None:
+            task = {name: done[name] for name in ("source", "target", "spec")}
+            return [*self._remaking(done["source"]), ("run_step", task)]
+        return [("take_file", {name: done[name] for name in ("target", "format", "path", "artifact")})]
+
     def _tell_duration(self, arms: list[dict[str, Any]]) -> None:
         spec = self._request.benchmark
         rounds = spec.warmup_iterations + spec.iterations
         seconds = min(spec.measure_seconds, rounds * sum(arm["seconds_a_round"] for arm in arms))
         if seconds >= LONG_RUN_SECONDS:
-            self._on_progress(f"{self._request.name}: measuring for about {seconds:.0f} s")
+            self._tools.on_progress(f"{self._request.name}: measuring for about {seconds:.0f} s")
 
     def _judged(self, variants: list[_Variant], measured: dict[str, Any]) -> RunResult:
         original = self._original_result(_latencies(measured, ORIGINAL))
@@ -330,6 +431,7 @@ class _Run:
             context=context,
             best=best_variant(results, self._request.batch_sizes[0]),
             samples=self._samples,
+            probe_ms=self._probe_ms,
             notes=tuple(self._notes),
             seconds=self._seconds,
         )
@@ -353,7 +455,7 @@ class _Run:
     def _variant_result(self, variant: _Variant, measured: dict[str, Any]) -> VariantResult:
         path, digest, size_bytes = None, None, None
         if variant.path is not None and variant.path.is_file() and variant.is_alive:
-            path, digest = self._store.keep(variant.path)
+            path, digest = self._tools.store.keep(variant.path)
             size_bytes = path.stat().st_size
         return VariantResult(
             name=variant.name,
@@ -384,7 +486,7 @@ class _Run:
         )
 
     def _call(self, command: str, stage: str, *, deadline: float | None = None, **parameters: Any) -> Any:
-        return self._worker.call(
+        return self._tools.worker.call(
             command, parameters, stage=stage, deadline=self._deadline if deadline is None else deadline
         )
 
@@ -397,6 +499,17 @@ class _Run:
             self._seconds[name] = self._seconds.get(name, 0) + time.monotonic() - started
 
 
+def _told(step: PlannedStep, done: dict[str, Any]) -> Step:
+    """What a step did, for the report."""
+    notes = list(done["notes"])
+    if step.was_inserted:
+        notes.insert(0, "inserted, because the next step takes ONNX")
+    if "made_at" in done:
+        notes.append(f"taken from the store: nothing that it depends on has changed since {done['made_at'][:10]}")
+    figures = {key: done[key] for key in ("name", "seconds", "size_before_bytes", "size_after_bytes")}
+    return Step(**figures, notes=tuple(notes), cached="made_at" in done)
+
+
 def _check(kind: CheckKind, variant: str, error: InferoptError) -> Check:
     outcome = "refused" if error.kind == "refused" else "not_measured"
     return Check(kind=kind, variant=variant, outcome=outcome, reason=error.message, next_step=error.hint)
@@ -405,6 +518,10 @@ def _check(kind: CheckKind, variant: str, error: InferoptError) -> Check:
 def _latencies(measured: dict[str, Any], name: str) -> dict[int, Latency]:
     records = [Latency.model_validate(document) for document in measured["latency"].get(name, ())]
     return {record.batch_size: record for record in records}
+
+
+def _p50_ms(measured: dict[str, Any], name: str) -> dict[int, float]:
+    return {size: found.p50_ms for size, found in _latencies(measured, name).items() if found.p50_ms is not None}
 
 
 def _speedups(measured: dict[str, Any], name: str) -> dict[int, Speedup]:

@@ -5,6 +5,7 @@ It keeps the request's rows, artifacts and sessions between commands, so that a 
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 import os
@@ -13,7 +14,7 @@ import random
 import tempfile
 import time
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from pytest_inferopt.domain.artifact import (
     Prediction,
     RunOptions,
     Session,
+    Signature,
     TensorSpec,
     Workbench,
     take_rows,
@@ -37,12 +39,17 @@ from pytest_inferopt.engine.asking import are_shares, predict_all
 from pytest_inferopt.engine.conversion import check_deterministic, compare_outputs
 from pytest_inferopt.engine.measure import measure, summarize
 from pytest_inferopt.engine.metrics import Metric, resolve_metric
+from pytest_inferopt.engine.probe import probe_ms
 from pytest_inferopt.engine.references import resolve
+from pytest_inferopt.engine.sensors import Sensors
+from pytest_inferopt.engine.solo import measure_alone
+from pytest_inferopt.engine.store import file_sha256
 from pytest_inferopt.errors import InferoptError, NotMeasuredError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pytest_inferopt.domain.artifact import Rows
     from pytest_inferopt.engine.measure import Cell
     from pytest_inferopt.registry import Registry
 
@@ -107,7 +114,8 @@ class Workshop:
             self._training = data
         else:
             self._data = data
-        return {"rows": data.rows}
+        seen = data if training else self._samples()
+        return {"rows": data.rows, "digest": _content_digest(seen)}
 
     def load_model(
         self, *, path: str, framework: str | None = None, factory: str | None = None, trust: bool = False
@@ -131,7 +139,21 @@ class Workshop:
         else:
             artifact = self._as_owned(self._load_file(file, trust=trust))
         self._artifacts[ORIGINAL] = artifact
-        return {"format": artifact.format, "size_bytes": artifact.size_bytes, "notes": list(artifact.notes)}
+        return {
+            "format": artifact.format,
+            "size_bytes": artifact.size_bytes,
+            "notes": list(artifact.notes),
+            # A user's file is what it is; what was written on the way here may differ in bytes and be the same model.
+            "fingerprint": self._fingerprint(artifact, file if framework is factory is None else None),
+        }
+
+    def _fingerprint(self, artifact: Artifact, users_file: Path | None) -> str | None:
+        """A digest of the original's content; None where it has none."""
+        if users_file is not None and artifact.model is not None:
+            return f"file {file_sha256(users_file)}"
+        framework = self._registry.framework(artifact.format)
+        found = framework.fingerprint(artifact.path if artifact.model is None else artifact.model)
+        return None if found is None else f"{artifact.format} {found}"
 
     def _load_file(self, file: Path, *, trust: bool) -> Artifact:
         found = inspect_model_file(file)
@@ -166,8 +188,6 @@ class Workshop:
             self._registry.require(technique)
             after = technique.apply(before, self._bench(folder))
         self._artifacts[target] = after
-        if after.model is None:
-            _pickle(after, self._folder / f"{target}.artifact")
         return {
             "name": step.name,
             "seconds": time.monotonic() - started,
@@ -176,24 +196,60 @@ class Workshop:
             "notes": list(after.notes),
             "format": after.format,
             "path": str(after.path),
+            "artifact": self._adoptable(after),
         }
 
-    def adopt(self, *, target: str) -> None:
-        """Take over an artifact that an earlier worker of this request finished before it died."""
-        self._artifacts[target] = _unpickle(self._folder / f"{target}.artifact")
+    def _adoptable(self, artifact: Artifact) -> dict[str, Any] | None:
+        """What `adopt` needs beside the file; None where the file alone is not the artifact."""
+        original = self._artifacts[ORIGINAL]
+        stands_alone = artifact.model is None and not _has_external_data(artifact)
+        told, known = ((found.task, found.classes) for found in (artifact, original))
+        if not stands_alone or _content_digest(told) != _content_digest(known):
+            return None
+        signature = None if artifact.signature is None else asdict(artifact.signature)
+        return {"signature": signature, "lineage": list(artifact.lineage), "notes": list(artifact.notes)}
+
+    def adopt(self, *, target: str, format: str, path: str, artifact: dict[str, Any] | None) -> None:  # noqa: A002
+        """Take over an artifact that another worker finished: of this request before it died, or of an earlier run.
+
+        Args:
+            target: what it is called from now on.
+            format: of its file.
+            path: its file.
+            artifact: what `run_step` told of it beside.
+
+        Raises:
+            NotMeasuredError: it lived in the worker that died.
+        """
+        if artifact is None:
+            raise NotMeasuredError("what an earlier step had made was lost with the worker.", "Run it again.")
+        original = self._artifacts[ORIGINAL]
+        signature = artifact["signature"]
+        self._artifacts[target] = replace(
+            original,
+            format=format,
+            path=Path(path),
+            model=None,
+            signature=None if signature is None else _signature(signature),
+            lineage=tuple(artifact["lineage"]),
+            notes=tuple(artifact["notes"]),
+        )
 
     def _convert(self, artifact: Artifact, path: Path) -> Artifact:
         framework = self._registry.framework(artifact.format)
         self._registry.require(framework)
-        samples = take_rows(self._data.x, np.arange(min(SAMPLE_ROWS, self._data.rows)))
-        return framework.to_onnx(artifact, path, opset=self._opset, samples=samples)
+        return framework.to_onnx(artifact, path, opset=self._opset, samples=self._samples())
+
+    def _samples(self) -> Rows:
+        """The rows that a step sees."""
+        return take_rows(self._data.x, np.arange(min(SAMPLE_ROWS, self._data.rows)))
 
     def _bench(self, folder: Path) -> Workbench:
         return Workbench(
             folder=folder,
             opset=self._opset,
             random_seed=self._random_seed,
-            samples=take_rows(self._data.x, np.arange(min(SAMPLE_ROWS, self._data.rows))),
+            samples=self._samples(),
             open=partial(self._open, options=self._options),
             to_onnx=lambda artifact: self._convert(artifact, folder / "converted.onnx"),
             seconds_left=lambda: self._deadline - time.monotonic(),
@@ -313,6 +369,26 @@ class Workshop:
             "was_cut": [cell.batch_size for cell in cells if cell.was_cut],
         }
 
+    def take_file(self, *, target: str, format: str, path: str, artifact: dict[str, Any]) -> None:  # noqa: A002
+        """Take a finished file that is only to be timed, without the original it came from; see `adopt`."""
+        signature = artifact["signature"]
+        self._artifacts[target] = Artifact(
+            format, Path(path), signature=None if signature is None else _signature(signature)
+        )
+
+    def measure_alone(self, *, target: str, cells: list[dict[str, Any]], spec: dict[str, Any]) -> dict[str, Any]:
+        """Time one artifact in a process that holds nothing else; see `solo.measure_alone`."""
+        benchmark = BenchmarkSpec.model_validate(spec)
+
+        def opened(batch_size: int) -> Session:
+            self._check_batch_sizes(target, [batch_size])
+            return self._open(self._artifacts[target], self._options)
+
+        with _threads_limited(benchmark.threads):
+            probe, before = probe_ms(), Sensors.now()
+            timed = measure_alone(opened, self._data.x, cells, benchmark, random_seed=self._random_seed)
+            return {"cells": timed, "probe_ms": probe, "sensors": before.until(Sensors.now())}
+
     def _seconds_a_round(self, name: str, batch_sizes: list[int]) -> float:
         """What one call at each batch size takes, roughly; for telling beforehand how long measuring will take."""
         session, rows = self._session(name), np.arange(self._data.rows)
@@ -400,6 +476,17 @@ class Workshop:
         return Prediction(labels=scores.argmax(axis=1), scores=scores, scores_are_probabilities=are_shares(scores))
 
 
+def _signature(document: dict[str, Any]) -> Signature:
+    inputs, outputs = (
+        tuple(
+            TensorSpec(**{key: tuple(item) if isinstance(item, list) else item for key, item in spec.items()})
+            for spec in document[side]
+        )
+        for side in ("inputs", "outputs")
+    )
+    return Signature(inputs, outputs)
+
+
 def _as_spec(document: dict[str, Any]) -> dict[str, Any]:
     return {"name": document["name"], "options": {key: item for key, item in document.items() if key != "name"}}
 
@@ -432,17 +519,28 @@ def _keep_samples(cells: list[Cell], names: dict[str, list[str]], path: Path) ->
     return path
 
 
+def _has_external_data(artifact: Artifact) -> bool:
+    """Whether an ONNX file keeps weights in files beside it."""
+    if artifact.format != "onnx":
+        return False
+    onnx = importlib.import_module("onnx")
+    model = onnx.load(artifact.path, load_external_data=False)
+    return any(onnx.external_data_helper.uses_external_data(tensor) for tensor in model.graph.initializer)
+
+
+def _content_digest(value: Any) -> str | None:
+    """The SHA-256 of a value's pickle; None where it cannot be pickled."""
+    try:
+        return hashlib.sha256(pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)).hexdigest()
+    # Pickling runs the value's own code.
+    except Exception:  # noqa: BLE001
+        return None
+
+
 def _document(record: Any) -> dict[str, Any]:
     """A record as JSON values: NaN becomes None."""
     document: dict[str, Any] = json.loads(record.model_dump_json())
     return document
-
-
-def _pickle(value: Any, path: Path) -> None:
-    import cloudpickle
-
-    with path.open("wb") as stream:
-        cloudpickle.dump(value, stream)
 
 
 def _unpickle(path: Path) -> Any:

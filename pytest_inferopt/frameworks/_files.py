@@ -72,8 +72,23 @@ def _note_of(warning: Any) -> str:
     return "saved with an older XGBoost: its answers may differ" if "older version of XGBoost" in str(warning) else ""
 
 
-def content_digest(model: object) -> str:
-    """A digest of a model's content (MD5 of its pickle, arrays by their bytes)."""
-    import joblib
+def content_digest(model: object) -> str | None:
+    """A digest of a model's content (MD5 of its pickle, arrays by their bytes); None if joblib cannot pickle it.
 
-    return str(joblib.hash(model))
+    Records are packed first: a tree's nodes have padding between their fields, whose bytes are whatever the memory
+    held before, so that the same tree would have another digest each time that it is loaded.
+    """
+    import numpy as np
+    from joblib.hashing import NumpyHasher
+    from numpy.lib.recfunctions import repack_fields
+
+    class Hasher(NumpyHasher):  # type: ignore[misc]  # joblib has no types
+        def save(self, obj: Any) -> None:
+            is_record = isinstance(obj, np.ndarray) and obj.dtype.names is not None
+            super().save(repack_fields(obj) if is_record else obj)
+
+    try:
+        return str(Hasher(hash_name="md5").hash(model))
+    # Pickling runs the model's own code; a lambda in it, for one, is something that only cloudpickle takes.
+    except Exception:  # noqa: BLE001
+        return None

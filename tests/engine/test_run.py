@@ -50,10 +50,10 @@ def worker():
 
 @pytest.fixture
 def optimize(tmp_path, worker):
-    def optimize(model, *, subject=None, using=None, **fields):
+    def optimize(model, *, subject=None, using=None, reuse=True, **fields):
         request = parse_request({**QUICK, **fields}, where="test")
         given = subject or Subject(model, Dataset(ROWS, LABELS), by_value=(sys.modules[__name__],))
-        return run(request, given, worker=using or worker, store=Store(tmp_path / "store"))
+        return run(request, given, worker=using or worker, store=Store(tmp_path / "store"), reuse=reuse)
 
     return optimize
 
@@ -163,3 +163,48 @@ def test_a_transformer_of_one_column_is_held_against_the_original_by_its_numbers
     result = optimize(None, subject=Subject(selector, Dataset(ROWS)))
     assert [check.reason for check in result.checks if check.is_red] == []
     assert result.optimized.accuracy.metric == "fidelity"
+
+
+def test_a_second_run_measures_again_and_takes_its_steps_from_the_store(optimize):
+    model = LogisticRegression().fit(ROWS, LABELS)
+    first, second = optimize(model, **TWO), optimize(model, **TWO)
+    assert outcomes(second) == outcomes(first)
+    for name, steps in (("first", 1), ("second", 2)):
+        before, after = first.variants[name], second.variants[name]
+        assert [step.cached for step in (*before.steps, *after.steps)] == [False] * steps + [True] * steps
+        assert [(step.name, step.seconds) for step in after.steps] == [
+            (step.name, step.seconds) for step in before.steps
+        ]
+        assert (after.sha256, after.accuracy, after.conversion) == (before.sha256, before.accuracy, before.conversion)
+        assert after.latency[1].p50_ms is not None
+        assert (
+            after.steps[0].notes[-1].startswith("taken from the store: nothing that it depends on has changed")
+        )
+    assert [step.cached for step in optimize(model, reuse=False, **TWO).variants["second"].steps] == [False, False]
+
+
+def test_a_model_that_was_trained_anew_is_optimized_anew(optimize):
+    optimize(LogisticRegression().fit(ROWS, LABELS))
+    other = optimize(LogisticRegression(C=0.5).fit(ROWS, LABELS))
+    assert [step.cached for step in other.optimized.steps] == [False]
+
+
+def test_steps_out_of_the_store_are_taken_over_by_the_worker_that_comes_after_a_crash(optimize):
+    class CrashesWhileExamining(Worker):
+        """A worker that dies once while it examines a variant."""
+
+        has_died = False
+
+        def call(self, command, parameters, *, stage, deadline, **rest):
+            if command == "examine" and not self.has_died:
+                self.has_died = True
+                self.stop()
+                raise WorkerError(f"{stage}: the worker crashed.")
+            return super().call(command, parameters, stage=stage, deadline=deadline, **rest)
+
+    model = LogisticRegression().fit(ROWS, LABELS)
+    optimize(model, **TWO)
+    with CrashesWhileExamining() as delicate_worker:
+        result = optimize(model, using=delicate_worker, **TWO)
+    assert outcomes(result) == {"first": [("conversion", "not_measured")], "second": BOTH_PASSED}
+    assert [step.cached for step in result.variants["second"].steps] == [True, True]

@@ -53,9 +53,9 @@ def test_a_model_is_kept_under_its_content(store, model):
 def test_the_same_content_is_kept_once(store, model, tmp_path):
     (tmp_path / "other.onnx").write_bytes(b"a model")
     kept, _ = store.keep(model)
-    before = kept.stat().st_mtime_ns
+    before = kept.stat().st_ino
     assert store.keep(tmp_path / "other.onnx") == store.keep(model) == (kept, digest_of(b"a model"))
-    assert (kept.stat().st_mtime_ns, len(files(store))) == (before, 2)
+    assert (kept.stat().st_ino, len(files(store))) == (before, 2)
 
 
 def test_a_model_that_changes_is_kept_beside_what_it_was(store, model):
@@ -154,3 +154,103 @@ def test_a_link_of_the_users_is_followed_as_it_stands(tmp_path, model):
 
 def test_the_digest_is_of_the_content(model):
     assert file_sha256(model) == digest_of(b"a model")
+
+
+# --- documents and pruning --------------------------------------------------------------------------------------
+
+DAY = 86_400
+
+
+def used(path, days_ago, now):
+    os.utime(path, (now - days_ago * DAY,) * 2)
+
+
+def test_a_document_comes_back_under_its_key(store):
+    path = store.put("steps", "a1", {"figure": 1.5, "none": None})
+    assert path == store.root / "steps" / "a1.json"
+    assert store.get("steps", "a1") == {"figure": 1.5, "none": None}
+    assert (store.get("steps", "a2"), store.get("results", "a1")) == (None, None)
+
+
+@pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff"])
+def test_a_document_that_cannot_be_read_is_none(store, content):
+    store.put("steps", "a1", {}).write_bytes(content)
+    assert store.get("steps", "a1") is None
+
+
+def test_a_kept_model_is_found_by_its_digest_while_it_is_what_it_was(store, model):
+    kept, digest = store.keep(model)
+    assert store.find(digest, ".onnx") == kept
+    assert (store.find(digest, ".pkl"), store.find("0" * 64, ".onnx")) == (None, None)
+    kept.write_bytes(b"torn")
+    assert store.find(digest, ".onnx") is None
+
+
+def test_what_was_not_used_for_a_month_is_pruned_and_what_was_stays(store, model):
+    now = 1_800_000_000.0
+    old, digest = store.keep(model)
+    model.write_bytes(b"another model")
+    young, _ = store.keep(model)
+    step = store.put("steps", "a1", {})
+    for path, days in ((old, 31), (young, 29), (step, 31)):
+        used(path, days, now)
+    assert store.prune(now=now) == 2
+    assert [path for path in (old, young, step) if path.exists()] == [young]
+    assert store.find(digest, ".onnx") is None
+
+
+def test_using_something_keeps_it_from_being_pruned(store, model):
+    kept, digest = store.keep(model)
+    step = store.put("steps", "a1", {})
+    for path in (kept, step):
+        used(path, 31, kept.stat().st_mtime)
+    assert (store.find(digest, ".onnx"), store.get("steps", "a1")) == (kept, {})
+    assert store.prune() == 0
+
+
+def test_beyond_its_size_the_least_recently_used_goes_first(store, model):
+    now = 1_800_000_000.0
+    paths = []
+    for days in (3, 2, 1):
+        model.write_bytes(bytes([days]) * 100)
+        path, _ = store.keep(model)
+        used(path, days, now)
+        paths.append(path)
+    assert store.prune(max_bytes=200, now=now) == 1
+    assert [path.exists() for path in paths] == [False, True, True]
+
+
+def test_a_working_folder_that_a_killed_process_left_is_removed_after_a_day(store):
+    now = 1_800_000_000.0
+    store.keep(Path(__file__))
+    left, current = (store.root / "work" / name for name in ("left", "current"))
+    for folder, hours in ((left, 25), (current, 23)):
+        folder.mkdir(parents=True)
+        (folder / "rows.pkl").touch()
+        used(folder, hours / 24, now)
+    used(next((store.root / "models").iterdir()), 0, now)
+    assert store.prune(now=now) == 0
+    assert (left.exists(), current.exists()) == (False, True)
+
+
+def test_pruning_a_store_that_was_never_used_does_nothing(store):
+    assert store.prune() == 0
+    assert not store.root.exists()
+
+
+def test_e69_where_the_store_cannot_be_written_a_temporary_folder_serves_and_says_so(tmp_path, model):
+    (tmp_path / "file").touch()
+    lost = tmp_path / "file" / "store"
+    store = Store(lost)
+    kept, digest = store.keep(model)
+    assert kept.read_bytes() == b"a model"
+    assert store.find(digest, ".onnx") == kept
+    assert store.warning == (
+        f"the store {lost} cannot be written (Not a directory); a temporary folder is used, and nothing is kept for "
+        "the next run. Name a folder that can be written: --inferopt-store PATH."
+    )
+
+
+def test_a_store_that_can_be_written_warns_of_nothing(store, model):
+    store.keep(model)
+    assert store.warning == ""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import builtins
+import copy
 import os
 import pickle
 import random
@@ -25,8 +26,10 @@ from pytest_inferopt.domain.plugins import Technique
 from pytest_inferopt.domain.request import BenchmarkSpec
 from pytest_inferopt.engine.metrics import resolve_metric
 from pytest_inferopt.engine.references import resolve
+from pytest_inferopt.engine.store import file_sha256
 from pytest_inferopt.engine.workshop import Workshop
 from pytest_inferopt.errors import MissingDependencyError, NotMeasuredError, RefusedError, UsageError
+from pytest_inferopt.frameworks.sklearn import Sklearn
 from pytest_inferopt.registry import Registry, discover
 
 X, Y = load_digits(return_X_y=True)
@@ -160,23 +163,23 @@ def test_the_next_request_knows_nothing_of_the_last_ones_models(loaded, linear, 
 def test_rows_are_read_once_for_each_content(started, tmp_path):
     workshop = started()
     path = pickled(Dataset(X[:5], Y[:5]), tmp_path / "rows.pkl")
-    assert workshop.load_data(digest="a", path=str(path)) == {"rows": 5}
+    assert workshop.load_data(digest="a", path=str(path))["rows"] == 5
     path.unlink()
-    assert workshop.load_data(digest="a", path=str(path)) == {"rows": 5}
+    assert workshop.load_data(digest="a", path=str(path))["rows"] == 5
     pickled(Dataset(X[:7]), path)
-    assert workshop.load_data(digest="b", path=str(path)) == {"rows": 7}
+    assert workshop.load_data(digest="b", path=str(path))["rows"] == 7
 
 
 def test_rows_come_from_a_source_that_the_request_names(started, tmp_path):
     np.savez(tmp_path / "rows.npz", x=X[:4], y=Y[:4])
     spec = {"source": "npz", "path": str(tmp_path / "rows.npz"), "y": "y"}
-    assert started().load_data(spec=spec) == {"rows": 4}
+    assert started().load_data(spec=spec)["rows"] == 4
 
 
 def test_training_rows_are_apart_from_those_that_judge(loaded, linear, tmp_path):
     workshop = loaded(linear)
     path = pickled(Dataset(X[:5]), tmp_path / "training.pkl")
-    assert workshop.load_data(digest="t", path=str(path), training=True) == {"rows": 5}
+    assert workshop.load_data(digest="t", path=str(path), training=True)["rows"] == 5
     bench = workshop._bench(tmp_path)
     assert (workshop._data.rows, bench.training.rows, len(bench.samples)) == (397, 5, 32)
 
@@ -190,7 +193,31 @@ def test_a_live_model_comes_with_the_framework_that_wrote_it(started, linear, tm
         "format": "sklearn",
         "size_bytes": path.stat().st_size,
         "notes": [],
+        "fingerprint": f"sklearn {Sklearn().fingerprint(linear)}",
     }
+
+
+def test_a_users_file_is_known_by_its_content_and_a_model_that_joblib_cannot_pickle_by_nothing(
+    started, linear, tmp_path
+):
+    path = tmp_path / "model.joblib"
+    joblib.dump(linear, path)
+    assert started().load_model(path=str(path), trust=True)["fingerprint"] == f"file {file_sha256(path)}"
+    model = copy.copy(linear)
+    model.note = lambda: None
+    with (tmp_path / "model.pkl").open("wb") as stream:
+        cloudpickle.dump(model, stream)
+    assert started().load_model(path=str(tmp_path / "model.pkl"), framework="sklearn")["fingerprint"] is None
+
+
+def test_the_digest_of_the_rows_is_that_of_the_rows_which_a_step_sees(started, tmp_path):
+    def digest(x, **options):
+        path = pickled(Dataset(x), tmp_path / "rows.pkl")
+        return started().load_data(digest="a", path=str(path), **options)["digest"]
+
+    more = np.vstack([X[:40], X[:1]])
+    assert digest(X[:40]) == digest(more) != digest(X[1:40])
+    assert digest(X[:40], training=True) != digest(more, training=True)
 
 
 def test_a_pickle_of_the_users_is_refused_unless_it_is_trusted(started, linear, tmp_path):
@@ -244,7 +271,8 @@ def test_a_factory_makes_the_model_in_the_worker(started, linear, tmp_path, monk
     )
     monkeypatch.syspath_prepend(tmp_path)
     found = started().load_model(path=str(tmp_path / "model.pkl"), factory="models_of_mine:churn")
-    assert found == {"format": "sklearn", "size_bytes": (tmp_path / "model.pkl").stat().st_size, "notes": []}
+    size_bytes, fingerprint = (tmp_path / "model.pkl").stat().st_size, f"sklearn {Sklearn().fingerprint(linear)}"
+    assert found == {"format": "sklearn", "size_bytes": size_bytes, "notes": [], "fingerprint": fingerprint}
 
 
 # --- steps ------------------------------------------------------------------------------------------------------
@@ -266,18 +294,18 @@ def test_steps_make_one_artifact_of_another_and_tell_what_they_did(loaded, netwo
 def test_a_finished_step_is_taken_over_by_the_worker_that_comes_after_a_crash(loaded, network):
     first = loaded(network)
     first.examine_original(**METRIC)
-    first.run_step(source="original", target="0-0", spec="onnx_conversion")
+    done = first.run_step(source="original", target="0-0", spec="onnx_conversion")
     expected = first.examine(target="0-0", **THRESHOLD)["accuracy"]
 
     second = loaded(network)
     second.examine_original(**METRIC)
-    second.adopt(target="0-0")
+    second.adopt(target="0-0", **{name: done[name] for name in ("format", "path", "artifact")})
     assert second.examine(target="0-0", **THRESHOLD)["accuracy"] == expected
     after = second.run_step(source="0-0", target="0-1", spec="quantization")
     assert after["notes"] == ["2 of 2 operators quantized (int8 weights, per channel)."]
 
 
-def test_a_step_that_gives_a_live_model_is_examined_and_leaves_no_file_to_take_over(loaded, linear, tmp_path):
+def test_a_step_that_gives_a_live_model_is_examined_and_leaves_no_file_to_take_over(loaded, linear):
     class Refit(Technique):
         """Fits again."""
 
@@ -292,8 +320,10 @@ def test_a_step_that_gives_a_live_model_is_examined_and_leaves_no_file_to_take_o
     workshop = loaded(linear)
     workshop._registry = Registry({**discover().plugins, "techniques": {"refit": Refit}})
     workshop.examine_original(**METRIC)
-    assert workshop.run_step(source="original", target="0-0", spec="refit")["format"] == "sklearn"
-    assert not (tmp_path / "request" / "0-0.artifact").exists()
+    done = workshop.run_step(source="original", target="0-0", spec="refit")
+    assert (done["format"], done["artifact"]) == ("sklearn", None)
+    told = message(NotMeasuredError, workshop.adopt, target="0-1", format="sklearn", path=done["path"], artifact=None)
+    assert told == "what an earlier step had made was lost with the worker. Run it again."
     found = workshop.examine(target="0-0", **THRESHOLD)
     assert (found["call"], found["accuracy"]["ratio"]) == ("predict_proba", 1.0)
     assert found["conversion"]["opset"] is None
