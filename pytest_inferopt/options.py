@@ -200,7 +200,6 @@ ENVIRONMENT: dict[str, tuple[str, Callable[[str], Any]]] = {
 
 LATER: dict[str, str] = {
     "model_id": "a model registry is not part of this version; name the model's path instead",
-    "budget": "budgets are not judged in this version; assert on result.optimized.latency or size_mb in the test",
     "max_slowdown": "the regression gate is not part of this version",
     "gate": "the regression gate is not part of this version",
     "gate_percentiles": "the regression gate is not part of this version",

@@ -71,6 +71,10 @@ class Worker:
         """Whether there is a process."""
         return self._child is not None
 
+    def another(self) -> Self:
+        """One more worker with the same limits, not started: a process that knows nothing of this one's."""
+        return type(self)(memory_limit=self._memory_limit)
+
     def call(
         self,
         command: str,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from pytest_inferopt.domain.report import Report
-    from pytest_inferopt.domain.result import RunResult, VariantResult
+    from pytest_inferopt.domain.result import Check, RunResult, VariantResult
 
 __all__ = ["Terminal"]
 
@@ -127,14 +127,25 @@ def _p50(variant: VariantResult, batch_size: int) -> str:
     return NOTHING if latency is None else ms_text(latency.p50_ms)
 
 
+def _is_told(check: Check) -> bool:
+    """The table has what passed, but not the figures of budgets."""
+    return check.outcome != "passed" or check.kind == "budget"
+
+
+def _by_urgency(check: Check) -> int:
+    """What fails comes before what is only uncertain, and that before what passed."""
+    return 0 if check.is_red else 2 if check.outcome == "passed" else 1
+
+
 def _notes(result: RunResult) -> list[str]:
     lines = []
     if result.original.call:
         lines.append(f"  timed: original {result.original.call}; {latency_note(result)}")
-    # What passed is in the table; what fails comes before what is only uncertain.
-    for check in sorted((check for check in result.checks if check.outcome != "passed"), key=lambda it: not it.is_red):
+    for check in sorted(filter(_is_told, result.checks), key=_by_urgency):
         lines.append(f"  {check_text(check)}")
         lines += [f"    next: {check.next_step}"] if check.next_step else []
+    if result.probe_ms is not None:
+        lines.append(f"  budgets, the machine's own speed beside them: {ms_text(result.probe_ms)} ms for a fixed probe")
     told: dict[str, list[str]] = {}
     for variant in result.variants.values():
         for sentence in sentences(variant):
