@@ -1,0 +1,142 @@
+"""The figures that the charts of a model draw, under names of our own.
+
+What comes from outside is a value here and never a field's name, since Vega reads dots, brackets and quotes in one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_inferopt.domain.selection import pareto_front
+from pytest_inferopt.domain.words import PERCENTILES, ms_text, size_text
+from pytest_inferopt.reporters._limits import accuracy_floor, latency_limits, size_limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pytest_inferopt.domain.result import Latency, RunResult
+    from pytest_inferopt.reporters._arms import Arm
+
+__all__ = ["datasets_of"]
+
+Rows = list[dict[str, Any]]
+DIGITS = 4
+
+
+def datasets_of(result: RunResult, arms: tuple[Arm, ...]) -> dict[str, Rows]:
+    """The datasets by name; one that would have no rows is there and empty.
+
+    The points of ``quantiles`` and ``warmup`` are not in it but in the report's JSON, where the page takes them from.
+
+    A latency of zero, which a coarse clock can give, has no place on a logarithmic axis and is left out.
+    """
+    first = result.request.batch_sizes[0]
+    floor = accuracy_floor(result)
+    return {
+        "pareto": list(_pareto(result, arms, first)),
+        "p95_limits": [{"name": name, "ms": ms} for name, ms in latency_limits(result, "p95", first)],
+        "accuracy_floor": [] if floor is None else [{"name": "least accuracy", "score": _short(floor)}],
+        "sizes": [
+            {"arm": arm.label, "mb": arm.variant.size_mb, "text": size_text(arm.variant.size_bytes)}
+            for arm in arms
+            if arm.variant.size_bytes is not None and arm.variant.role != "context"
+        ],
+        "size_limits": [{"name": name, "mb": mb} for name, mb in size_limits(result)],
+        "latency": [row for arm, latency in _cells(arms) for row in _percentiles(arm, latency)],
+        "throughput": [
+            {"arm": arm.label, "batch": latency.batch_size, "rows": _short(latency.throughput_rows_per_second)}
+            for arm, latency in _cells(arms)
+            if latency.throughput_rows_per_second
+        ],
+        "speedup": list(_speedups(arms)),
+        "quantiles": [row for arm in arms for row in _curves(arm, result, "quantiles_ms")],
+        "warmup": [row for arm in arms for row in _curves(arm, result, "warmup_ms")],
+    }
+
+
+def _cells(arms: Iterable[Arm]) -> Iterator[tuple[Arm, Latency]]:
+    return ((arm, latency) for arm in arms for latency in arm.variant.latency.values())
+
+
+def _pareto(result: RunResult, arms: Iterable[Arm], batch_size: int) -> Iterator[dict[str, Any]]:
+    front = pareto_front(result)
+    for arm in arms:
+        found, latency = arm.variant.accuracy, arm.variant.latency.get(batch_size)
+        if found is None or found.score is None or latency is None or not latency.p95_ms:
+            continue
+        yield {
+            "arm": arm.label,
+            "ms": _short(latency.p95_ms),
+            "p95": ms_text(latency.p95_ms),
+            "score": _short(found.score),
+            "mb": arm.variant.size_mb,
+            "size": size_text(arm.variant.size_bytes),
+            "front": arm.variant.role != "context" and arm.variant.name in front,
+        }
+
+
+def _percentiles(arm: Arm, latency: Latency) -> Iterator[dict[str, Any]]:
+    for name in PERCENTILES:
+        milliseconds = getattr(latency, f"{name}_ms")
+        if not milliseconds:
+            continue
+        interval = latency.intervals.get(name)
+        low, high = (interval.low, interval.high) if interval else (None, None)
+        yield {
+            "arm": arm.label,
+            "batch": latency.batch_size,
+            "stat": name,
+            "ms": _short(milliseconds),
+            # A limit that the sample cannot carry is drawn as none, and the table says so.
+            "low": _short(low or milliseconds),
+            "high": _short(high or milliseconds),
+        }
+
+
+def _speedups(arms: Iterable[Arm]) -> Iterator[dict[str, Any]]:
+    for arm in arms:
+        for batch_size, found in arm.variant.speedup.items():
+            if found.estimate:
+                low, high = found.interval.low or found.estimate, found.interval.high or found.estimate
+                yield {
+                    "arm": arm.label,
+                    "batch": batch_size,
+                    "times": _short(found.estimate),
+                    "low": _short(low),
+                    "high": _short(high),
+                }
+
+
+def _curves(arm: Arm, result: RunResult, field: str) -> Iterator[dict[str, Any]]:
+    """A curve a row: where its points stand in the report's JSON, which the page carries once, and their limits.
+
+    `last` is the number of its last point, the first being 0; with `cold`, that one is the cold call.
+    """
+    for batch_size, latency in arm.variant.latency.items():
+        curve: tuple[float, ...] = getattr(latency, field)
+        is_warmup = field == "warmup_ms"
+        shown = [value for value in curve if value > 0]
+        shown += [latency.cold_call_ms] if is_warmup and latency.cold_call_ms else []
+        if shown:
+            yield {
+                "arm": arm.label,
+                "batch": batch_size,
+                "cold": is_warmup,
+                "last": len(curve) - 1 or 1,
+                "low": _short(min(shown)),
+                "high": _short(max(shown)),
+                "at": [*_place(arm, result), "latency", str(batch_size)],
+            }
+
+
+def _place(arm: Arm, result: RunResult) -> list[str | int]:
+    """Where an arm stands in the JSON of its result."""
+    if arm.is_original:
+        return ["original"]
+    if arm.variant.role == "context":
+        return ["context", next(at for at, other in enumerate(result.context) if other is arm.variant)]
+    return ["variants", next(name for name, other in result.variants.items() if other is arm.variant)]
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")
