@@ -13,6 +13,7 @@ __all__ = [
     "PERCENTILES",
     "accuracy_text",
     "check_text",
+    "findings",
     "headline",
     "interval_text",
     "latency_note",
@@ -155,6 +156,15 @@ def sentences(variant: VariantResult) -> list[str]:
     compared = [f"{opset}{check.reason}" for check in variant.checks if check.kind == "conversion" and not check.is_red]
     steps = [f"{step.name}: {note}" for step in variant.steps for note in step.notes]
     return [*compared, *steps, *(variant.accuracy.notes if variant.accuracy else ())]
+
+
+def findings(result: RunResult) -> list[str]:
+    """What was found out about the variants, each sentence once: ``onnx, int8: opset 17, 400 rows agree``."""
+    told: dict[str, list[str]] = {}
+    for variant in result.variants.values():
+        for sentence in sentences(variant):
+            told.setdefault(sentence, []).append(variant.name)
+    return [f"{', '.join(names)}: {sentence}" for sentence, names in told.items()]
 
 
 def latency_note(result: RunResult) -> str:

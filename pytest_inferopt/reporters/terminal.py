@@ -15,10 +15,10 @@ from pytest_inferopt.domain.words import (
     PERCENTILES,
     accuracy_text,
     check_text,
+    findings,
     latency_note,
     ms_text,
     percentiles_text,
-    sentences,
     shown_batches,
     size_text,
     speedup_text,
@@ -146,11 +146,7 @@ def _notes(result: RunResult) -> list[str]:
         lines += [f"    next: {check.next_step}"] if check.next_step else []
     if result.probe_ms is not None:
         lines.append(f"  budgets, the machine's own speed beside them: {ms_text(result.probe_ms)} ms for a fixed probe")
-    told: dict[str, list[str]] = {}
-    for variant in result.variants.values():
-        for sentence in sentences(variant):
-            told.setdefault(sentence, []).append(variant.name)
-    lines += [f"  {', '.join(names)}: {sentence}" for sentence, names in told.items()]
+    lines += [f"  {finding}" for finding in findings(result)]
     front = pareto_front(result)
     if len(result.variants) > 1 and front:
         first = result.request.batch_sizes[0]
