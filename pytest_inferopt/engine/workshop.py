@@ -5,7 +5,6 @@ It keeps the request's rows, artifacts and sessions between commands, so that a 
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import json
 import os
@@ -14,7 +13,7 @@ import random
 import tempfile
 import time
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +26,6 @@ from pytest_inferopt.domain.artifact import (
     Prediction,
     RunOptions,
     Session,
-    Signature,
     TensorSpec,
     Workbench,
     take_rows,
@@ -35,6 +33,7 @@ from pytest_inferopt.domain.artifact import (
 from pytest_inferopt.domain.model_file import inspect_model_file
 from pytest_inferopt.domain.request import CONVERSION, BenchmarkSpec, DatasetSpec, TechniqueSpec
 from pytest_inferopt.engine.accuracy import measure_accuracy
+from pytest_inferopt.engine.adoption import adopted, content_digest, document_of
 from pytest_inferopt.engine.asking import are_shares, predict_all
 from pytest_inferopt.engine.conversion import check_deterministic, compare_outputs
 from pytest_inferopt.engine.measure import measure, summarize
@@ -115,7 +114,7 @@ class Workshop:
         else:
             self._data = data
         seen = data if training else self._samples()
-        return {"rows": data.rows, "digest": _content_digest(seen)}
+        return {"rows": data.rows, "digest": content_digest(seen)}
 
     def load_model(
         self, *, path: str, framework: str | None = None, factory: str | None = None, trust: bool = False
@@ -196,18 +195,8 @@ class Workshop:
             "notes": list(after.notes),
             "format": after.format,
             "path": str(after.path),
-            "artifact": self._adoptable(after),
+            "artifact": document_of(after, self._artifacts[ORIGINAL]),
         }
-
-    def _adoptable(self, artifact: Artifact) -> dict[str, Any] | None:
-        """What `adopt` needs beside the file; None where the file alone is not the artifact."""
-        original = self._artifacts[ORIGINAL]
-        stands_alone = artifact.model is None and not _has_external_data(artifact)
-        told, known = ((found.task, found.classes) for found in (artifact, original))
-        if not stands_alone or _content_digest(told) != _content_digest(known):
-            return None
-        signature = None if artifact.signature is None else asdict(artifact.signature)
-        return {"signature": signature, "lineage": list(artifact.lineage), "notes": list(artifact.notes)}
 
     def adopt(self, *, target: str, format: str, path: str, artifact: dict[str, Any] | None) -> None:  # noqa: A002
         """Take over an artifact that another worker finished: of this request before it died, or of an earlier run.
@@ -223,17 +212,7 @@ class Workshop:
         """
         if artifact is None:
             raise NotMeasuredError("what an earlier step had made was lost with the worker.", "Run it again.")
-        original = self._artifacts[ORIGINAL]
-        signature = artifact["signature"]
-        self._artifacts[target] = replace(
-            original,
-            format=format,
-            path=Path(path),
-            model=None,
-            signature=None if signature is None else _signature(signature),
-            lineage=tuple(artifact["lineage"]),
-            notes=tuple(artifact["notes"]),
-        )
+        self._artifacts[target] = adopted(self._artifacts[ORIGINAL], format=format, path=Path(path), document=artifact)
 
     def _convert(self, artifact: Artifact, path: Path) -> Artifact:
         framework = self._registry.framework(artifact.format)
@@ -371,9 +350,8 @@ class Workshop:
 
     def take_file(self, *, target: str, format: str, path: str, artifact: dict[str, Any]) -> None:  # noqa: A002
         """Take a finished file that is only to be timed, without the original it came from; see `adopt`."""
-        signature = artifact["signature"]
-        self._artifacts[target] = Artifact(
-            format, Path(path), signature=None if signature is None else _signature(signature)
+        self._artifacts[target] = adopted(
+            Artifact(format, Path(path)), format=format, path=Path(path), document=artifact
         )
 
     def measure_alone(self, *, target: str, cells: list[dict[str, Any]], spec: dict[str, Any]) -> dict[str, Any]:
@@ -476,17 +454,6 @@ class Workshop:
         return Prediction(labels=scores.argmax(axis=1), scores=scores, scores_are_probabilities=are_shares(scores))
 
 
-def _signature(document: dict[str, Any]) -> Signature:
-    inputs, outputs = (
-        tuple(
-            TensorSpec(**{key: tuple(item) if isinstance(item, list) else item for key, item in spec.items()})
-            for spec in document[side]
-        )
-        for side in ("inputs", "outputs")
-    )
-    return Signature(inputs, outputs)
-
-
 def _as_spec(document: dict[str, Any]) -> dict[str, Any]:
     return {"name": document["name"], "options": {key: item for key, item in document.items() if key != "name"}}
 
@@ -517,24 +484,6 @@ def _keep_samples(cells: list[Cell], names: dict[str, list[str]], path: Path) ->
     with path.open("wb") as stream:
         np.savez_compressed(stream, allow_pickle=False, **arrays)
     return path
-
-
-def _has_external_data(artifact: Artifact) -> bool:
-    """Whether an ONNX file keeps weights in files beside it."""
-    if artifact.format != "onnx":
-        return False
-    onnx = importlib.import_module("onnx")
-    model = onnx.load(artifact.path, load_external_data=False)
-    return any(onnx.external_data_helper.uses_external_data(tensor) for tensor in model.graph.initializer)
-
-
-def _content_digest(value: Any) -> str | None:
-    """The SHA-256 of a value's pickle; None where it cannot be pickled."""
-    try:
-        return hashlib.sha256(pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)).hexdigest()
-    # Pickling runs the value's own code.
-    except Exception:  # noqa: BLE001
-        return None
 
 
 def _document(record: Any) -> dict[str, Any]:

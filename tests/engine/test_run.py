@@ -177,9 +177,7 @@ def test_a_second_run_measures_again_and_takes_its_steps_from_the_store(optimize
         ]
         assert (after.sha256, after.accuracy, after.conversion) == (before.sha256, before.accuracy, before.conversion)
         assert after.latency[1].p50_ms is not None
-        assert (
-            after.steps[0].notes[-1].startswith("taken from the store: nothing that it depends on has changed")
-        )
+        assert after.steps[0].notes[-1].startswith("taken from the store: nothing that it depends on has changed")
     assert [step.cached for step in optimize(model, reuse=False, **TWO).variants["second"].steps] == [False, False]
 
 
