@@ -37,9 +37,7 @@ def adopted(original: Artifact, *, format: str, path: Path, document: dict[str, 
         format=format,
         path=path,
         model=None,
-        signature=None
-        if signature is None
-        else Signature(*(_specs(signature[side]) for side in ("inputs", "outputs"))),
+        signature=None if told is None else Signature(_specs(told["inputs"]), _specs(told["outputs"])),
         lineage=tuple(document["lineage"]),
         notes=tuple(document["notes"]),
     )
