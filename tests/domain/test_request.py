@@ -20,6 +20,7 @@ WHERE = "pytest.mark.inferopt"
 NAMES = st.text("abcdefghijklmnop_", min_size=1, max_size=12).filter(lambda name: name not in {"name", "options"})
 OPTIONS = st.dictionaries(NAMES, st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5), max_size=3)
 STEPS = st.lists(NAMES | st.builds(lambda name, options: {"name": name, **options}, NAMES, OPTIONS), max_size=4)
+BUDGETS = ("p50 < 4us", "p95<5ms", "p99@batch32<.5s", "size<50MB")
 REQUESTS = st.fixed_dictionaries(
     {},
     optional={
@@ -32,11 +33,13 @@ REQUESTS = st.fixed_dictionaries(
         "quantization_config": OPTIONS,
         "accuracy_threshold": st.floats(0, 1),
         "metric": st.none() | st.text(max_size=9),
-        "iterations": st.integers(1, 10_000_000),
+        "iterations": st.integers(100, 10_000_000),
         "batch_sizes": st.lists(st.integers(1, 65_536), min_size=1, max_size=5, unique=True),
         "max_time_minutes": st.floats(0, 10_080, exclude_min=True),
         "max_slowdown": st.text(max_size=5) | st.floats(allow_nan=False, allow_infinity=False),
-        "budget": st.lists(st.text(max_size=9), max_size=3),
+        "budget": st.lists(
+            st.sampled_from(("p50 < 4us", "p95<5ms", "p99@batch32<.5s", "size<50MB")), max_size=3, unique=True
+        ),
         "quick": st.booleans(),
     },
 )
