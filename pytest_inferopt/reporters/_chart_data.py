@@ -5,11 +5,12 @@ What comes from outside is a value here and never a field's name, since Vega rea
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from pytest_inferopt.domain.selection import pareto_front
 from pytest_inferopt.domain.words import PERCENTILES, ms_text, size_text
-from pytest_inferopt.reporters._limits import accuracy_floor, latency_limits, size_limits
+from pytest_inferopt.reporters._limits import accuracy_limits, latency_limits, size_limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,6 +22,8 @@ __all__ = ["datasets_of"]
 
 Rows = list[dict[str, Any]]
 DIGITS = 4
+BUDGET_ROOM = 2.5  # times the largest file
+NEAR = 0.15  # of an axis: two labels closer than this would cover each other
 
 
 def datasets_of(result: RunResult, arms: tuple[Arm, ...]) -> dict[str, Rows]:
@@ -31,17 +34,20 @@ def datasets_of(result: RunResult, arms: tuple[Arm, ...]) -> dict[str, Rows]:
     A latency of zero, which a coarse clock can give, has no place on a logarithmic axis and is left out.
     """
     first = result.request.batch_sizes[0]
-    floor = accuracy_floor(result)
+    is_less_better = result.original.accuracy is not None and result.original.accuracy.direction == "lower"
+    sizes: Rows = [
+        {"arm": arm.label, "mb": arm.variant.size_mb, "text": size_text(arm.variant.size_bytes)}
+        for arm in arms
+        if arm.variant.size_bytes is not None and arm.variant.role != "context"
+    ]
+    # A budget far above every file would leave the bars no room.
+    room_mb = BUDGET_ROOM * max((row["mb"] for row in sizes), default=0)
     return {
-        "pareto": list(_pareto(result, arms, first)),
-        "p95_limits": [{"name": name, "ms": ms} for name, ms in latency_limits(result, "p95", first)],
-        "accuracy_floor": [] if floor is None else [{"name": "least accuracy", "score": _short(floor)}],
-        "sizes": [
-            {"arm": arm.label, "mb": arm.variant.size_mb, "text": size_text(arm.variant.size_bytes)}
-            for arm in arms
-            if arm.variant.size_bytes is not None and arm.variant.role != "context"
-        ],
-        "size_limits": [{"name": name, "mb": mb} for name, mb in size_limits(result)],
+        "pareto": _with_labels_apart(list(_pareto(result, arms, first)), is_less_better=is_less_better),
+        "p95_limits": [{"name": name, "ms": ms} for name, ms in latency_limits(result, 95, first)],
+        "accuracy_limits": [{"name": name, "score": _short(score)} for name, score in accuracy_limits(result)],
+        "sizes": sizes,
+        "size_limits": [{"name": name, "mb": mb} for name, mb in size_limits(result) if mb <= room_mb],
         "latency": [row for arm, latency in _cells(arms) for row in _percentiles(arm, latency)],
         "throughput": [
             {"arm": arm.label, "batch": latency.batch_size, "rows": _short(latency.throughput_rows_per_second)}
@@ -73,6 +79,22 @@ def _pareto(result: RunResult, arms: Iterable[Arm], batch_size: int) -> Iterator
             "size": size_text(arm.variant.size_bytes),
             "front": arm.variant.role != "context" and arm.variant.name in front,
         }
+
+
+def _with_labels_apart(rows: Rows, *, is_less_better: bool) -> Rows:
+    """Of two models that lie close to each other, the one that is drawn lower has its label below it."""
+    xs = _parts([math.log(row["ms"]) for row in rows])
+    ys = _parts([-row["score"] if is_less_better else row["score"] for row in rows])
+    for mine, row in enumerate(rows):
+        near = [at for at in range(len(rows)) if abs(xs[at] - xs[mine]) < NEAR and abs(ys[at] - ys[mine]) < NEAR]
+        row["is_below"] = any((ys[at], -at) > (ys[mine], -mine) for at in near)
+    return rows
+
+
+def _parts(values: list[float]) -> list[float]:
+    """Where each lies between the least and the largest, from 0 to 1."""
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    return [0.5 if low == high else (value - low) / (high - low) for value in values]
 
 
 def _percentiles(arm: Arm, latency: Latency) -> Iterator[dict[str, Any]]:

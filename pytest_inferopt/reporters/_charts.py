@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_inferopt.domain.text import printable
-from pytest_inferopt.reporters._chart_axes import batch_axis, figure_scale, padded_domain
+from pytest_inferopt.reporters._chart_axes import batch_axis, figure_axis, figure_scale, padded_domain
 from pytest_inferopt.reporters._chart_looks import Looks
 
 if TYPE_CHECKING:
@@ -66,15 +66,16 @@ def charts_of(result: RunResult, arms: tuple[Arm, ...], data: Data) -> tuple[Cha
     return tuple(charts)
 
 
-def _pareto(result: RunResult, looks: Looks, data: Data) -> alt.LayerChart:
+def _pareto(result: RunResult, looks: Looks, data: Data) -> Any:
     import altair as alt
 
     first = result.request.batch_sizes[0]
     found = result.original.accuracy
     metric = printable(found.metric, limit=METRIC_LIMIT) if found else "accuracy"
     is_less_better = found is not None and found.direction == "lower"
-    rows, limits, floors = data["pareto"], data["p95_limits"], data["accuracy_floor"]
-    x = alt.X("ms:Q", title=f"p95 at batch {first}, ms", scale=figure_scale([row["ms"] for row in rows + limits]))
+    rows, limits, floors = data["pareto"], data["p95_limits"], data["accuracy_limits"]
+    x_values = [row["ms"] for row in rows + limits]
+    x = alt.X("ms:Q", title=f"p95 at batch {first}, ms", scale=figure_scale(x_values), axis=figure_axis(x_values))
     y_domain = padded_domain([row["score"] for row in rows + floors])
     y_title = f"{metric} (less is better)" if is_less_better else metric
     y = alt.Y("score:Q", title=y_title, scale=alt.Scale(domain=y_domain, reverse=is_less_better, nice=False))
@@ -89,16 +90,18 @@ def _pareto(result: RunResult, looks: Looks, data: Data) -> alt.LayerChart:
     size = alt.Size("mb:Q", legend=None, scale=alt.Scale(type="sqrt", range=[70, 900], zero=True))
     models = alt.layer(
         front.mark_line(color="var(--line-strong)", strokeDash=[3, 3], strokeWidth=1.5).encode(order="ms:Q"),
-        points.mark_point(filled=True, fillOpacity=0.35, strokeOpacity=1, strokeWidth=1.5).encode(
+        points.mark_point(filled=True, fillOpacity=0.5, strokeOpacity=1, strokeWidth=1.5).encode(
             size=size, shape=looks.shape(), color=looks.color(), tooltip=tooltip
         ),
         front.mark_point(filled=False, strokeWidth=2.5, opacity=1).encode(
             size=size, shape=looks.shape(), color=looks.color(), tooltip=tooltip
         ),
-        points.mark_text(dy=-20, fontSize=11, fontWeight=600, limit=140).encode(text="arm:N", color=looks.color()),
+        points.mark_text(dy=alt.ExprRef("datum.is_below ? 22 : -20"), fontWeight=600, limit=140).encode(
+            text="arm:N", color=looks.color()
+        ),
     ).encode(x=x, y=y)
     limits_drawn = [*_vertical_limit("p95_limits", x)] if limits else []
-    limits_drawn += [*_horizontal_limit("accuracy_floor", y)] if floors else []
+    limits_drawn += [*_horizontal_limit("accuracy_limits", y)] if floors else []
     return alt.layer(models, *limits_drawn).properties(height=HEIGHT + 40)
 
 
@@ -126,15 +129,16 @@ def _horizontal_limit(dataset: str, y: alt.Y) -> tuple[alt.Chart, alt.Chart]:
     )
 
 
-def _speedup(_: RunResult, looks: Looks, data: Data) -> alt.LayerChart:
+def _speedup(_: RunResult, looks: Looks, data: Data) -> Any:
     import altair as alt
 
     rows = data["speedup"]
     batches = sorted({row["batch"] for row in rows})
     arms = {row["arm"] for row in rows}
     title = "times as fast as the original"
-    scale = figure_scale([1.0, *(row[name] for row in rows for name in ("low", "high"))])
-    x = alt.X("times:Q", title=title, scale=scale)
+    values = [1.0, *_limits(rows)]
+    scale, axis = figure_scale(values), figure_axis(values)
+    x = alt.X("times:Q", title=title, scale=scale, axis=axis)
     y = alt.Y("batch:O", title="batch size", sort=batches, axis=alt.Axis(ticks=False, domain=False, grid=False))
     offset = alt.YOffset("arm:N", sort=looks.labels)
     base = alt.Chart(alt.NamedData("speedup"))
@@ -146,17 +150,17 @@ def _speedup(_: RunResult, looks: Looks, data: Data) -> alt.LayerChart:
         alt.Tooltip("high:Q", title="to", format=".3~g"),
     ]
     return alt.layer(
-        alt.Chart(alt.NamedData("speedup")).mark_rule(color="var(--line-strong)", strokeDash=[3, 3]).encode(
-            x=alt.datum(1)
-        ),
+        alt.Chart(alt.NamedData("speedup"))
+        .mark_rule(color="var(--line-strong)", strokeDash=[3, 3])
+        .encode(x=alt.datum(1)),
         alt.layer(
-            base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=title, scale=scale), x2="high:Q"),
+            base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=title, scale=scale, axis=axis), x2="high:Q"),
             base.mark_point(filled=True, opacity=1, size=70).encode(x=x, shape=looks.shape(), tooltip=tooltip),
         ).encode(y=y, yOffset=offset, color=looks.color()),
     ).properties(height=max(140, 22 * len(batches) * len(arms) + 40))
 
 
-def _latency(_: RunResult, looks: Looks, data: Data) -> alt.LayerChart:
+def _latency(_: RunResult, looks: Looks, data: Data) -> Any:
     import altair as alt
 
     rows = data["latency"]
@@ -164,8 +168,9 @@ def _latency(_: RunResult, looks: Looks, data: Data) -> alt.LayerChart:
     stat = alt.param(name="stat", value=stats[0], bind=alt.binding_select(options=stats, name="Percentile "))
     x = batch_axis([row["batch"] for row in rows])
     title = "milliseconds a call"
-    scale = figure_scale([row[name] for row in rows for name in ("low", "high")])
-    y = alt.Y("ms:Q", title=title, scale=scale)
+    values = _limits(rows)
+    scale, axis = figure_scale(values), figure_axis(values)
+    y = alt.Y("ms:Q", title=title, scale=scale, axis=axis)
     base = alt.Chart(alt.NamedData("latency")).transform_filter("datum.stat == stat")
     tooltip = [
         alt.Tooltip("arm:N", title="variant"),
@@ -174,37 +179,49 @@ def _latency(_: RunResult, looks: Looks, data: Data) -> alt.LayerChart:
         alt.Tooltip("low:Q", title="from", format=".3~g"),
         alt.Tooltip("high:Q", title="to", format=".3~g"),
     ]
-    return alt.layer(
-        base.mark_line(strokeWidth=2).encode(y=y, strokeDash=looks.dash()),
-        base.mark_rule(strokeWidth=2, opacity=0.6).encode(y=alt.Y("low:Q", title=title, scale=scale), y2="high:Q"),
-        base.mark_point(filled=True, opacity=1, size=60).encode(y=y, shape=looks.shape(), tooltip=tooltip),
-    ).encode(x=x, color=looks.color()).add_params(stat).properties(height=HEIGHT)
+    return (
+        alt.layer(
+            base.mark_line(strokeWidth=2).encode(y=y, strokeDash=looks.dash()),
+            base.mark_rule(strokeWidth=2, opacity=0.6).encode(
+                y=alt.Y("low:Q", title=title, scale=scale, axis=axis), y2="high:Q"
+            ),
+            base.mark_point(filled=True, opacity=1, size=60).encode(y=y, shape=looks.shape(), tooltip=tooltip),
+        )
+        .encode(x=x, color=looks.color())
+        .add_params(stat)
+        .properties(height=HEIGHT)
+    )
 
 
-def _throughput(_: RunResult, looks: Looks, data: Data) -> alt.LayerChart:
+def _throughput(_: RunResult, looks: Looks, data: Data) -> Any:
     import altair as alt
 
     rows = data["throughput"]
     x = batch_axis([row["batch"] for row in rows])
-    scale = figure_scale([row["rows"] for row in rows])
-    y = alt.Y("rows:Q", title="rows a second", scale=scale, axis=alt.Axis(format="~s"))
+    values = [row["rows"] for row in rows]
+    y = alt.Y("rows:Q", title="rows a second", scale=figure_scale(values), axis=figure_axis(values, "~s"))
     base = alt.Chart(alt.NamedData("throughput"))
     tooltip = [
         alt.Tooltip("arm:N", title="variant"),
         alt.Tooltip("batch:Q", title="batch size"),
         alt.Tooltip("rows:Q", title="rows a second", format=",.3~r"),
     ]
-    return alt.layer(
-        base.mark_line(strokeWidth=2).encode(strokeDash=looks.dash()),
-        base.mark_point(filled=True, opacity=1, size=60).encode(shape=looks.shape(), tooltip=tooltip),
-    ).encode(x=x, y=y, color=looks.color()).properties(height=HEIGHT)
+    return (
+        alt.layer(
+            base.mark_line(strokeWidth=2).encode(strokeDash=looks.dash()),
+            base.mark_point(filled=True, opacity=1, size=60).encode(shape=looks.shape(), tooltip=tooltip),
+        )
+        .encode(x=x, y=y, color=looks.color())
+        .properties(height=HEIGHT)
+    )
 
 
-def _distribution(_: RunResult, looks: Looks, data: Data) -> alt.Chart:
+def _distribution(_: RunResult, looks: Looks, data: Data) -> Any:
     import altair as alt
 
     rows = data["quantiles"]
-    x = alt.X("ms:Q", title="milliseconds a call", scale=figure_scale([limit for row in rows for limit in (row["low"], row["high"])]))
+    values = _limits(rows)
+    x = alt.X("ms:Q", title="milliseconds a call", scale=figure_scale(values), axis=figure_axis(values))
     y = alt.Y("share:Q", title="calls that took at most as long", axis=alt.Axis(format="%"))
     tooltip = [
         alt.Tooltip("arm:N", title="variant"),
@@ -220,12 +237,13 @@ def _distribution(_: RunResult, looks: Looks, data: Data) -> alt.Chart:
     )
 
 
-def _warmup(_: RunResult, looks: Looks, data: Data) -> alt.Chart:
+def _warmup(_: RunResult, looks: Looks, data: Data) -> Any:
     import altair as alt
 
     rows = data["warmup"]
     x = alt.X("call:Q", title="call, 0 being the very first", axis=alt.Axis(tickMinStep=1, format="d"))
-    y = alt.Y("ms:Q", title="milliseconds", scale=figure_scale([limit for row in rows for limit in (row["low"], row["high"])]))
+    values = _limits(rows)
+    y = alt.Y("ms:Q", title="milliseconds", scale=figure_scale(values), axis=figure_axis(values))
     tooltip = [
         alt.Tooltip("arm:N", title="variant"),
         alt.Tooltip("call:Q", title="call"),
@@ -240,7 +258,11 @@ def _warmup(_: RunResult, looks: Looks, data: Data) -> alt.Chart:
     )
 
 
-def _unrolled(dataset: str, rows: Rows) -> alt.Chart:
+def _limits(rows: Rows) -> list[float]:
+    return [row[name] for row in rows for name in ("low", "high")]
+
+
+def _unrolled(dataset: str, rows: Rows) -> Any:
     """One row a point of the chosen batch size, with its number `n` from 1; zero has no place on these axes."""
     import altair as alt
 
@@ -256,7 +278,7 @@ def _unrolled(dataset: str, rows: Rows) -> alt.Chart:
     )
 
 
-def _sizes(_: RunResult, looks: Looks, data: Data) -> alt.LayerChart:
+def _sizes(_: RunResult, looks: Looks, data: Data) -> Any:
     import altair as alt
 
     rows = data["sizes"]
@@ -274,8 +296,10 @@ KINDS: dict[str, tuple[Callable[[RunResult, Looks, Data], Any], str, str]] = {
     "pareto": (
         _pareto,
         "Speed, accuracy and size",
-        "Further left is faster, higher is more accurate, and a smaller mark is a smaller file. "
-        "Outlined and joined: the Pareto front, which no other model beats in all three.",
+        (
+            "Further left is faster, higher is more accurate, and a smaller mark is a smaller file. "
+            "Outlined and joined: the Pareto front, which no other model beats in all three."
+        ),
     ),
     "speedup": (_speedup, "Speed-up", "The mark is the median over alternating blocks, the line its 95 % interval."),
     "latency": (

@@ -45,6 +45,7 @@ class Model:
     Attributes:
         anchor: its place in the page.
         mark: its verdict.
+        batch_size: the one that the table of variants shows.
         lead: which variant the `facts` are of.
         findings: what needs attention, red first.
         notes: what a reader must know.
@@ -57,6 +58,7 @@ class Model:
     name: str
     test_id: str
     mark: Mark
+    batch_size: int
     lead: str
     facts: tuple[Fact, ...]
     findings: tuple[Finding, ...]
@@ -89,16 +91,17 @@ def model_of(result: RunResult, position: int, environment: tuple[Fact, ...]) ->
         name=text(result.name),
         test_id=text(result.test_id) if result.test_id else "",
         mark=mark_of_model(result),
+        batch_size=result.request.batch_sizes[0],
         lead=_lead(result, variant),
         facts=() if variant is None else _facts(variant, result),
         findings=_findings(result),
-        notes=_notes(result),
+        notes=_notes(result, arms),
         variants=variants_table(result, arms),
         arms=arms,
         charts=charts_of(result, arms, data),
         datasets=data,
         latency=latency_table(result, arms),
-        disagreements=disagreements_table(result, arms),
+        disagreements=disagreements_table(arms),
         steps=steps_table(arms),
         checks=checks_table(result),
         request=_request(result),
@@ -145,7 +148,9 @@ def _facts(variant: VariantResult, result: RunResult) -> tuple[Fact, ...]:
     if found is not None and found.score is not None:
         ratio = "" if found.ratio is None else f"ratio {found.ratio:.4f} {interval_text(found.interval, '.3f')}"
         least = f"at least {result.request.accuracy_threshold:g}" if ratio else ""
-        facts.append(Fact(text(found.metric, 40), f"{found.score:.4f}", ", ".join(filter(None, (ratio.strip(), least)))))
+        facts.append(
+            Fact(text(found.metric, 40), f"{found.score:.4f}", ", ".join(filter(None, (ratio.strip(), least))))
+        )
     return tuple(facts)
 
 
@@ -159,21 +164,18 @@ def _finding(check: Check) -> Finding:
     return Finding(mark_of_outcome(check.outcome), text(what, 200), text(check.reason), text(check.next_step))
 
 
-def _notes(result: RunResult) -> tuple[str, ...]:
-    """Once each, with the variants that they are about."""
+def _notes(result: RunResult, arms: tuple[Arm, ...]) -> tuple[str, ...]:
+    """What holds for the run, then what holds for variants, said once for all that share it."""
     told: dict[str, list[str]] = {}
-    for variant in (result.original, *result.variants.values()):
-        for note in variant.accuracy.notes if variant.accuracy else ():
-            told.setdefault(note, []).append(variant.name)
-    notes = [f"{', '.join(names)}: {note}" for note, names in told.items()]
-    quick = ["quick run: every latency figure is advisory (~)"] if result.request.quick else []
-    tried = [f"attempt {result.attempt} of the test"] if result.attempt > 1 else []
-    calls = [
-        f"{variant.name}: a timed call is {variant.call}"
-        for variant in (result.original, *result.variants.values())
-        if variant.call
-    ]
-    return tuple(text(note) for note in (*quick, *tried, *result.notes, *notes, *calls))
+    for arm in arms:
+        accuracy_notes = arm.variant.accuracy.notes if arm.variant.accuracy else ()
+        call = (f"a timed call is {arm.variant.call}",) if arm.variant.call else ()
+        for note in (*call, *accuracy_notes):
+            told.setdefault(note, []).append(arm.label)
+    quick = ["Quick run: every latency figure is advisory (~)."] if result.request.quick else []
+    tried = [f"Attempt {result.attempt} of the test."] if result.attempt > 1 else []
+    about = [f"{', '.join(labels)}: {note}" for note, labels in told.items()]
+    return tuple(text(note) for note in (*quick, *tried, *result.notes, *about))
 
 
 def _request(result: RunResult) -> tuple[Fact, ...]:

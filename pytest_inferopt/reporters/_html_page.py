@@ -101,33 +101,32 @@ def _facts(report: Report) -> Iterator[Fact]:
     yield Fact("Machine", text(report.environment.headline))
     if report.git:
         branch = f"{report.git.branch} at " if report.git.branch else ""
-        dirty = " with changes" if report.git.is_dirty else ""
+        dirty = " with uncommitted changes" if report.git.is_dirty else ""
         yield Fact("Commit", text(f"{branch}{report.git.commit[:10]}{dirty}", 120))
     yield Fact("Measured", text(report.created_at.replace("T", " ").replace("+00:00", " UTC")))
 
 
 def _overview(report: Report) -> Table:
+    titles = ("Batch", "Speed-up", "p50 ms", "p95 ms", "Size", "Accuracy ratio", "Checks")
     columns = (
         Column("Model"),
         Column("Verdict"),
         Column("Variant"),
-        *(Column(title, is_figure=True) for title in ("Accuracy ratio", "Speed-up", "p50 ms", "p95 ms", "Size")),
-        Column("Checks", is_figure=True),
+        *(Column(title, is_figure=True) for title in titles),
     )
     rows = (_overview_row(result, position) for position, result in enumerate(report.results, start=1))
-    return Table("All models, each with its best variant", columns, tuple(rows))
+    return Table("All models, each with its best variant and, below it, what the original was", columns, tuple(rows))
 
 
 def _overview_row(result: RunResult, position: int) -> Row:
     first = result.request.batch_sizes[0]
     mark = mark_of_model(result)
-    name = Cell(text(result.name), text(result.test_id, 160), href=f"#model-{position}")
+    name = Cell(text(result.name), href=f"#model-{position}")
     red = sum(check.is_red for check in result.checks)
     checks = number(red, f"{red} red" if red else "none red", f"of {len(result.checks)}")
     variant = shown_variant(result)
     if variant is None:
-        dash = number(None, NOTHING)
-        return Row((name, mark_cell(mark), Cell(), dash, dash, dash, dash, dash, checks), tone=mark.tone)
+        return Row((name, mark_cell(mark), Cell(), *[number(None, NOTHING)] * 6, checks), tone=mark.tone)
     found, speedup = variant.accuracy, variant.speedup.get(first)
     ratio = None if found is None else found.ratio
     estimate = None if speedup is None else speedup.estimate
@@ -137,11 +136,16 @@ def _overview_row(result: RunResult, position: int) -> Row:
             name,
             mark_cell(mark),
             Cell(text(variant.name, 80), "best" if result.best and len(result.variants) > 1 else ""),
-            number(ratio, NOTHING if ratio is None else f"{ratio:.4f}", interval_text(found and found.interval, ".3f")),
+            number(first, str(first)),
             number(estimate, speedup_text(speedup, with_interval=False), interval),
             _before_after(result, "p50_ms"),
             _before_after(result, "p95_ms"),
             _sizes(result),
+            number(
+                ratio,
+                NOTHING if ratio is None else f"{ratio:.4f}",
+                interval_text(found.interval if found else None, ".3f"),
+            ),
             checks,
         ),
         tone=mark.tone,
@@ -152,13 +156,12 @@ def _before_after(result: RunResult, field: str) -> Cell:
     first = result.request.batch_sizes[0]
     before, after = result.original.latency.get(first), result.optimized.latency.get(first)
     milliseconds = None if after is None else getattr(after, field)
-    detail = f"original {ms_text(getattr(before, field))}" if before is not None else ""
-    return number(milliseconds, ms_text(milliseconds), f"{detail}, batch {first}" if detail else f"batch {first}")
+    return number(milliseconds, ms_text(milliseconds), f"was {ms_text(getattr(before, field))}" if before else "")
 
 
 def _sizes(result: RunResult) -> Cell:
     after = result.optimized.size_bytes
-    return number(after, size_text(after), f"original {size_text(result.original.size_bytes)}")
+    return number(after, size_text(after), f"was {size_text(result.original.size_bytes)}")
 
 
 def _machine(environment: Environment) -> tuple[Fact, ...]:

@@ -40,21 +40,19 @@ def variants_table(result: RunResult, arms: tuple[Arm, ...]) -> Table:
         Column("Verdict"),
         Column("Size", is_figure=True),
         Column(metric, is_figure=True),
-        Column("Ratio to original", is_figure=True),
-        Column(f"p50 ms, batch {first}", is_figure=True),
-        Column(f"p95 ms, batch {first}", is_figure=True),
-        Column(f"p99 ms, batch {first}", is_figure=True),
+        Column("Ratio", is_figure=True),
+        *(Column(f"{name} ms", is_figure=True) for name in PERCENTILES),
         Column("Speed-up", is_figure=True),
     )
     front = pareto_front(result)
     rows = (_variant_row(arm, result, first, is_on_front=arm.variant.name in front) for arm in arms)
-    return Table("Variants", columns, tuple(rows))
+    return Table(f"Variants; latency and speed-up at batch size {first}", columns, tuple(rows))
 
 
 def _variant_row(arm: Arm, result: RunResult, batch_size: int, *, is_on_front: bool) -> Row:
     variant = arm.variant
     mark = mark_of_variant(variant, result)
-    name = Cell(arm.label, "on the Pareto front" if is_on_front and variant.role != "context" else "", look=arm.look)
+    name = Cell(arm.label, "Pareto front" if is_on_front and variant.role != "context" else "", look=arm.look)
     latency = variant.latency.get(batch_size)
     figures = [_percentile(latency, name, result) for name in PERCENTILES]
     return Row(
@@ -65,7 +63,7 @@ def _variant_row(arm: Arm, result: RunResult, batch_size: int, *, is_on_front: b
 
 def _size(variant: VariantResult, result: RunResult) -> Cell:
     size, before = variant.size_bytes, result.original.size_bytes
-    detail = f"{PERCENT * size / before:.0f} % of the original" if size and before and variant.role == "variant" else ""
+    detail = f"{PERCENT * size / before:.3g} %" if size and before and variant.role == "variant" else ""
     return number(size, size_text(size), detail)
 
 
@@ -119,17 +117,21 @@ def _latency_row(arm: Arm, latency: Latency, result: RunResult) -> Row:
     rate = latency.throughput_rows_per_second
     spread = "" if latency.stddev_ms is None else f"± {ms_text(latency.stddev_ms)}"
     wanted = latency.iterations_requested
-    return Row((
-        arm_cell(arm),
-        number(latency.batch_size, str(latency.batch_size)),
-        *(_percentile(latency, name, result) for name in PERCENTILES),
-        number(latency.mean_ms, ms_text(latency.mean_ms), spread),
-        _speedup(arm.variant, latency.batch_size),
-        number(rate, NOTHING if rate is None else f"{rate:,.0f}"),
-        number(latency.cold_call_ms, ms_text(latency.cold_call_ms)),
-        number(latency.feed_ms, ms_text(latency.feed_ms)),
-        number(latency.iterations, f"{latency.iterations:,}", "" if latency.iterations == wanted else f"of {wanted:,}"),
-    ))
+    return Row(
+        (
+            arm_cell(arm),
+            number(latency.batch_size, str(latency.batch_size)),
+            *(_percentile(latency, name, result) for name in PERCENTILES),
+            number(latency.mean_ms, ms_text(latency.mean_ms), spread),
+            _speedup(arm.variant, latency.batch_size),
+            number(rate, NOTHING if rate is None else f"{rate:,.0f}"),
+            number(latency.cold_call_ms, ms_text(latency.cold_call_ms)),
+            number(latency.feed_ms, ms_text(latency.feed_ms)),
+            number(
+                latency.iterations, f"{latency.iterations:,}", "" if latency.iterations == wanted else f"of {wanted:,}"
+            ),
+        )
+    )
 
 
 def checks_table(result: RunResult) -> Table:
@@ -162,7 +164,7 @@ def _check_row(check: Check) -> Row:
     )
 
 
-def disagreements_table(result: RunResult, arms: tuple[Arm, ...]) -> Table:
+def disagreements_table(arms: tuple[Arm, ...]) -> Table:
     """The rows that differ most from the original's answers: their numbers and labels, never what is in them."""
     columns = (
         Column("Variant"),
@@ -199,13 +201,17 @@ def steps_table(arms: tuple[Arm, ...]) -> Table:
         Column("Notes"),
     )
     rows = (
-        Row((
-            arm_cell(arm),
-            plain(step.name, "out of the cache, nothing had changed" if step.cached else ""),
-            number(step.seconds, f"{step.seconds:.2f}"),
-            number(step.size_after_bytes, f"{size_text(step.size_before_bytes)} → {size_text(step.size_after_bytes)}"),
-            plain(" · ".join(step.notes)),
-        ))
+        Row(
+            (
+                arm_cell(arm),
+                plain(step.name, "out of the cache, nothing had changed" if step.cached else ""),
+                number(step.seconds, f"{step.seconds:.2f}"),
+                number(
+                    step.size_after_bytes, f"{size_text(step.size_before_bytes)} → {size_text(step.size_after_bytes)}"
+                ),
+                plain(" · ".join(step.notes)),
+            )
+        )
         for arm in arms
         for step in arm.variant.steps
     )

@@ -45,12 +45,16 @@ class Html(Reporter):
         has_charts = any(model.charts for model in page.models)
         scripts = [script.own_script(), *([script.chart_library()] if has_charts else [])]
         # What is marked up here is our own code, or JSON without a character that could end its element.
-        return environment(autoescape=True).get_template("report.html.j2").render(
-            page=page,
-            policy=Markup(script.policy(scripts, [script.style_sheet()])),  # noqa: S704
-            style=Markup(script.style_sheet()),  # noqa: S704
-            script=Markup(script.own_script()),  # noqa: S704
-            library=Markup(script.packed_chart_library() if has_charts else ""),  # noqa: S704
-            charts_json=Markup(script.data_json(charts)),  # noqa: S704
-            report_json=Markup(script.data_json(report.to_dict())),  # noqa: S704
+        return (
+            environment(autoescape=True)
+            .get_template("report.html.j2")
+            .render(
+                page=page,
+                policy=Markup(script.policy(scripts, [script.style_sheet()])),  # noqa: S704
+                style=Markup(script.style_sheet()),  # noqa: S704
+                script=Markup(script.own_script()),  # noqa: S704
+                library=Markup(script.packed_chart_library() if has_charts else ""),  # noqa: S704
+                charts_json=Markup(script.data_json(charts)),  # noqa: S704
+                report_json=Markup(script.data_json(report.to_dict())),  # noqa: S704
+            )
         )
