@@ -29,6 +29,7 @@ from pytest_inferopt.engine.budget_processes import Arm, latency_budgets, measur
 from pytest_inferopt.engine.budgets import judge_quick_latency, judge_size
 from pytest_inferopt.engine.cache import StepCache
 from pytest_inferopt.engine.conversion import check_conversion
+from pytest_inferopt.engine.lock import MachineLock
 from pytest_inferopt.engine.pipeline import plan
 from pytest_inferopt.engine.shipping import Cargo, Subject, ship
 from pytest_inferopt.engine.store import file_sha256
@@ -36,6 +37,7 @@ from pytest_inferopt.errors import ERROR_KINDS, InferoptError, NotMeasuredError,
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from pytest_inferopt.domain.request import OptimizationRequest
     from pytest_inferopt.engine.execute import Worker
@@ -51,6 +53,7 @@ SECONDS_PER_MINUTE = 60
 # Measuring has a budget of its own, which the clock in the worker keeps; this is for a call that never returns.
 MEASURE_GRACE_SECONDS = 30
 LONG_RUN_SECONDS = 10
+WORTH_TELLING_SECONDS = 0.1
 
 
 def run_request(
@@ -80,7 +83,9 @@ def run_request(
         UsageError: the request is wrong, or the rows do not fit the model.
     """
     with store.working_folder() as folder:
-        tools = _Tools(worker, registry, store, StepCache(store, registry, request, is_read=reuse), folder, on_progress)
+        cache = StepCache(store, registry, request, is_read=reuse)
+        lock = MachineLock(on_wait=lambda text: on_progress(f"{request.name}: {text}"))
+        tools = _Tools(worker, registry, store, cache, lock, folder, on_progress)
         return _Run(request, subject, tools).result()
 
 
@@ -92,6 +97,7 @@ class _Tools:
     registry: Registry
     store: Store
     cache: StepCache
+    lock: MachineLock
     folder: Path
     on_progress: Callable[[str], None]
 
@@ -139,15 +145,28 @@ class _Run:
 
     def result(self) -> RunResult:
         try:
-            with self._stage("load"):
-                self._load()
-            chains = plan(self._request, self._original["format"], self._tools.registry)
-            with self._stage("examine"):
-                self._examine_original()
+            with self._locked(self._tools.lock.optimizing()):
+                variants = self._made()
         except UsageError:
             raise
         except InferoptError as error:
             return self._nothing(error)
+        with self._locked(self._tools.lock.measuring()):
+            with self._stage("measure"):
+                measured = self._measure([variant for variant in variants if variant.is_alive])
+            alive = [variant for variant in variants if variant.is_alive]
+            if alive and latency_budgets(self._request):
+                with self._stage("budgets"):
+                    self._judge_latency(alive, measured)
+        return self._judged(variants, measured)
+
+    def _made(self) -> list[_Variant]:
+        """All variants, each optimized and examined."""
+        with self._stage("load"):
+            self._load()
+        chains = plan(self._request, self._original["format"], self._tools.registry)
+        with self._stage("examine"):
+            self._examine_original()
         variants = []
         for name, chain in chains.items():
             with self._stage("optimize"):
@@ -159,13 +178,18 @@ class _Run:
             if is_made:
                 self._judge_size(variant)
             variants.append(variant)
-        with self._stage("measure"):
-            measured = self._measure([variant for variant in variants if variant.is_alive])
-        alive = [variant for variant in variants if variant.is_alive]
-        if alive and latency_budgets(self._request):
-            with self._stage("budgets"):
-                self._judge_latency(alive, measured)
-        return self._judged(variants, measured)
+        return variants
+
+    @contextmanager
+    def _locked(self, lock: AbstractContextManager[None]) -> Iterator[None]:
+        """Hold one of the machine's locks; the time that was spent in the queue is nobody's fault."""
+        before = self._tools.lock.waited_seconds
+        with lock:
+            waited = self._tools.lock.waited_seconds - before
+            self._deadline += waited
+            if waited > WORTH_TELLING_SECONDS:
+                self._seconds["wait"] = self._seconds.get("wait", 0) + waited
+            yield
 
     def _load(self) -> None:
         """Bring the rows and the model into the worker; done again after it died."""
@@ -382,21 +406,25 @@ class _Run:
         """The commands that bring an artifact and the rows into a fresh process."""
         assert self._cargo is not None  # noqa: S101 - it was shipped before anything was made
         cargo = self._cargo
-        commands = [("begin", self._beginning()), ("load_data", cargo.rows)]
+        commands: list[Command] = [("begin", self._beginning()), ("load_data", cargo.rows)]
         if cargo.training is not None:
             commands.append(("load_data", {**cargo.training, "training": True}))
-        return [*commands, *self._remaking(target)]
+        return [*commands, *self._remaking(target, cargo)]
 
-    def _remaking(self, target: str) -> list[Command]:
+    def _remaking(self, target: str, cargo: Cargo) -> list[Command]:
         """Take the file; where the file alone is not the artifact, make it again from the original."""
-        assert self._cargo is not None  # noqa: S101 - as above
-        if target == ORIGINAL:
-            return [("load_model", self._cargo.model)]
-        done = next(done for done in self._steps.values() if done["target"] == target)
-        if done["artifact"] is None:
-            task = {name: done[name] for name in ("source", "target", "spec")}
-            return [*self._remaking(done["source"]), ("run_step", task)]
-        return [("take_file", {name: done[name] for name in ("target", "format", "path", "artifact")})]
+        done = self._done(target)
+        if done["artifact"] is not None:
+            return [("take_file", {name: done[name] for name in ("target", "format", "path", "artifact")})]
+        tasks = []
+        while target != ORIGINAL:
+            done = self._done(target)
+            tasks.append(("run_step", {name: done[name] for name in ("source", "target", "spec")}))
+            target = done["source"]
+        return [("load_model", cargo.model), *reversed(tasks)]
+
+    def _done(self, target: str) -> dict[str, Any]:
+        return next(done for done in self._steps.values() if done["target"] == target)
 
     def _tell_duration(self, arms: list[dict[str, Any]]) -> None:
         spec = self._request.benchmark
@@ -432,7 +460,7 @@ class _Run:
             best=best_variant(results, self._request.batch_sizes[0]),
             samples=self._samples,
             probe_ms=self._probe_ms,
-            notes=tuple(self._notes),
+            notes=(*self._notes, *filter(None, [self._tools.store.warning])),
             seconds=self._seconds,
         )
 
