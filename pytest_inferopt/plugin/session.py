@@ -14,18 +14,18 @@ import pytest
 from pytest_inferopt import __version__
 from pytest_inferopt.api import as_dataset, request_for, run
 from pytest_inferopt.domain.environment import Environment
-from pytest_inferopt.domain.report import Report
 from pytest_inferopt.domain.request import parse_request
 from pytest_inferopt.engine.execute import Worker
-from pytest_inferopt.engine.git import git_state
-from pytest_inferopt.engine.publish import parse_destinations, publish
+from pytest_inferopt.engine.publish import parse_destinations
 from pytest_inferopt.engine.store import Store
 from pytest_inferopt.errors import InferoptError, UsageError
-from pytest_inferopt.options import LATER, OPTIONS, Option, dest
 from pytest_inferopt.plugin import is_inferopt_test
+from pytest_inferopt.plugin.given import fields_given, others_given
+from pytest_inferopt.plugin.properties import properties_of
+from pytest_inferopt.plugin.reporting import STORE_KEY, Reporting, attach
 from pytest_inferopt.plugin.text import failure_text
 from pytest_inferopt.registry import discover
-from pytest_inferopt.settings import check_is_built, project_defaults
+from pytest_inferopt.settings import project_defaults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -35,8 +35,10 @@ if TYPE_CHECKING:
 __all__ = ["InferoptSession"]
 
 MARKER = "pytest.mark.inferopt"
-DEFAULT_REPORTS = ("terminal",)
+REPORTING = "inferopt-reporting"
+DEFAULT_REPORTS = ("terminal", "html")
 UNCHECKED = pytest.StashKey[list["RunResult"]]()
+UNSENT = pytest.StashKey[list["RunResult"]]()
 CALLS = pytest.StashKey[list[str]]()
 
 
@@ -51,25 +53,27 @@ class InferoptSession:
         self._config = config
         self._registry = discover()
         project = project_defaults(config.rootpath, os.environ)
-        given = dict(_options_given(config))
-        self._defaults = {k: v for k, v in project.items() if k not in {"report", "store"}} | {
-            option.field: value for option, value in given.items() if option.field is not None
-        }
-        own = {option.flag: value for option, value in given.items() if option.field is None}
-        check_is_built(parse_request(self._defaults, where="command line"), where="command line")
-        for flag, value in own.items():
-            if flag in LATER and value:
-                raise UsageError(f"command line: {flag} is set, but {LATER[flag]}.")
-        self._store = Store(config.rootpath / (own.get("--inferopt-store") or project.get("store") or ".inferopt"))
-        wanted = own.get("--inferopt-report") or project.get("report") or DEFAULT_REPORTS
-        self._destinations = parse_destinations(
+        self._defaults = fields_given(config, project)
+        others = others_given(config)
+        self._reuse = "--inferopt-no-cache" not in others
+        # Set where this is one of xdist's workers: the controller has settled the store, and makes the reports.
+        told: dict[str, Any] | None = getattr(config, "workerinput", None)
+        place = others.get("--inferopt-store") or project.get("store") or ".inferopt"
+        self._store = Store(config.rootpath / place if told is None else Path(told[STORE_KEY]))
+        self._worker = Worker()
+        if told is None:
+            self._report(others.get("--inferopt-report") or project.get("report") or DEFAULT_REPORTS)
+
+    def _report(self, wanted: str | tuple[str, ...]) -> None:
+        """Have this process make the reports."""
+        destinations = parse_destinations(
             (wanted,) if isinstance(wanted, str) else wanted,
             self._registry,
-            base=config.invocation_params.dir,
+            base=self._config.invocation_params.dir,
             store=self._store.root,
         )
-        self._worker = Worker()
-        self._results: list[RunResult] = []
+        reporting = Reporting(self._config, destinations, self._registry, self._store)
+        self._config.pluginmanager.register(reporting, REPORTING)
 
     def pytest_report_header(self) -> str:
         """One line: version, machine, how latency is measured."""
@@ -121,21 +125,22 @@ class InferoptSession:
             )
         return outcome
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """The tables, and where the reports lie."""
-        if not self._results:
-            return
-        report = Report(
-            results=tuple(self._results), environment=Environment.here(), git=git_state(self._config.rootpath)
-        )
-        terminalreporter.ensure_newline()
-        for published in publish(report, self._destinations, self._registry):
-            if published.failure:
-                terminalreporter.write_line(f"inferopt: no {published.kind} report: {published.failure}", yellow=True)
-            elif published.path is None:
-                terminalreporter.write(published.text)
-            else:
-                terminalreporter.write_line(f"report: {published.path}")
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """A test that runs again starts afresh."""
+        item.stash[CALLS] = []
+        item.stash[UNCHECKED] = []
+        item.stash[UNSENT] = []
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Send the results that came up in this phase along with its report."""
+        report = yield
+        unsent = item.stash.get(UNSENT, [])
+        if unsent:
+            attach(report, unsent)
+            unsent.clear()
+        return report
 
     def pytest_unconfigure(self) -> None:
         """End the worker, however the session ended."""
@@ -168,7 +173,7 @@ class InferoptSession:
             if check is True:
                 _fail_if_red(result)
             elif check == "after":
-                request.node.stash.setdefault(UNCHECKED, []).append(result)
+                request.node.stash[UNCHECKED].append(result)
             return result
 
         return inferopt
@@ -182,7 +187,7 @@ class InferoptSession:
         fields: dict[str, Any],
     ) -> RunResult:
         item = request.node
-        calls = item.stash.setdefault(CALLS, [])
+        calls = item.stash[CALLS]
         key = name or ""
         if key in calls:
             which = f"name={name!r} again" if name else "without a name"
@@ -218,9 +223,16 @@ class InferoptSession:
             worker=self._worker,
             registry=self._registry,
             store=self._store,
+            reuse=self._reuse,
             on_progress=self._say,
         )
-        self._results.append(result)
+        attempt = getattr(item, "execution_count", 1)  # pytest-rerunfailures counts
+        again = (f"measured in attempt {attempt} of its test",) if attempt > 1 else ()
+        result = result.model_copy(
+            update={"test_id": item.nodeid, "attempt": attempt, "notes": (*result.notes, *again)}
+        )
+        item.stash[UNSENT].append(result)
+        _set_properties(item, result)
         return result
 
     def _say(self, text: str) -> None:
@@ -238,26 +250,6 @@ class InferoptSession:
 def is_using_a_fixture(names: list[str]) -> bool:
     """Whether a test asks for the plugin's call or its result by itself."""
     return "inferopt" in names or "inferopt_result" in names
-
-
-def _options_given(config: pytest.Config) -> Iterator[tuple[Option, Any]]:
-    """The options that were set, with their values parsed."""
-    for option in OPTIONS:
-        text = config.getoption(dest(option))
-        if text is None or text is False:
-            continue
-        yield option, _parsed(option, text)
-
-
-def _parsed(option: Option, text: Any) -> Any:
-    if option.parse is None:
-        return True
-    try:
-        if option.is_repeatable:
-            return tuple(option.parse(one) for one in text)
-        return option.parse(text)
-    except ValueError as error:
-        raise UsageError(f"{option.flag}={text!r} cannot be read: {error}.") from None
 
 
 def _marker_fields(item: pytest.Item) -> dict[str, Any]:
@@ -284,6 +276,13 @@ def _test_modules(item: pytest.Item) -> Iterator[ModuleType]:
         is_module = isinstance(plugin, ModuleType) and sys.modules.get(plugin.__name__) is plugin
         if is_module and Path(getattr(plugin, "__file__", None) or "").name == "conftest.py":
             yield plugin
+
+
+def _set_properties(item: pytest.Item, result: RunResult) -> None:
+    """The result's figures, in place of those of an earlier attempt."""
+    properties = dict(properties_of(result))
+    item.user_properties[:] = [(name, value) for name, value in item.user_properties if name not in properties]
+    item.user_properties.extend(properties.items())
 
 
 def _fail_if_red(result: RunResult, addition: str = "") -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-FAST = ("--inferopt-quick", "--inferopt-measure-seconds=2")
+FAST = ("--inferopt-quick", "--inferopt-measure-seconds=2", "--inferopt-report=terminal")
 NOISE = ("-p", "no:randomly", "-p", "no:cacheprovider")
 
 
