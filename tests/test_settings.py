@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_inferopt.domain.budget import EXAMPLES
 from pytest_inferopt.domain.request import parse_request
 from pytest_inferopt.errors import UsageError
 from pytest_inferopt.options import ENVIRONMENT, LATER
@@ -41,6 +42,7 @@ def test_the_table_gives_fields_technique_options_and_its_own_two_keys(project):
         measure_seconds = 5
         accuracy_threshold = 0
         optimizations = ["onnx_conversion", "quantization"]
+        budget = ["p95<5ms", "size<50MB"]
         report = ["terminal"]
         store = "cache"
         [tool.inferopt.quantization_config]
@@ -52,6 +54,7 @@ def test_the_table_gives_fields_technique_options_and_its_own_two_keys(project):
         "measure_seconds": 5,
         "accuracy_threshold": 0,
         "optimizations": ("onnx_conversion", "quantization"),
+        "budget": ("p95<5ms", "size<50MB"),
         "report": ("terminal",),
         "store": "cache",
         "quantization_config": {"precision": "uint8"},
@@ -136,6 +139,10 @@ def test_h104_a_wrong_variable_is_found_though_the_table_is_right(project):
             "model_id = 'x'",
             "[tool.inferopt] got 'model_id', which belongs to one model. Write it in that model's test.",
         ),
+        (
+            "budget = 'p95<5'",
+            "[tool.inferopt]: budget 'p95<5' has no unit; p95 is in us, ms or s; did you mean 'p95<5ms'?",
+        ),
         ("iterations = 0", "[tool.inferopt]: iterations=0: Input should be greater than or equal to 1."),
         ("fp16_config = 1", "[tool.inferopt]: technique_options.fp16=1: Input should be a valid dictionary."),
     ],
@@ -156,7 +163,6 @@ def test_a_file_that_is_no_toml_is_named(project):
 
 SET = {
     "model_id": "churn",
-    "budget": ["p95<5ms"],
     "max_slowdown": "5%",
     "gate": "on",
     "gate_percentiles": ["p50"],
@@ -188,8 +194,8 @@ def test_the_automatic_search_is_not_built():
 
 
 def test_what_is_not_built_is_refused_in_the_table_too(project):
-    root = project("[tool.inferopt]\nbudget = ['p95<5ms']\n")
-    assert usage(project_defaults, root, {}).startswith("[tool.inferopt]: budget is set, but budgets are not judged")
+    root = project("[tool.inferopt]\ngate = 'strict'\n")
+    assert usage(project_defaults, root, {}).startswith("[tool.inferopt]: gate is set, but the regression gate is not")
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,6 @@ def test_an_option_has_its_effect(inferopt_run, arguments, claim):
 @pytest.mark.parametrize(
     ("argument", "words"),
     [
-        ("--inferopt-budget=p95<5ms", "budget is set, but budgets are not judged in this version"),
         ("--inferopt-max-slowdown=5%", "max_slowdown is set, but the regression gate is not part of this version"),
         ("--inferopt-gate=strict", "gate is set, but the regression gate is not part of this version"),
         ("--inferopt-gate-percentiles=p95", "gate_percentiles is set, but the regression gate is not part"),
@@ -78,6 +77,7 @@ def test_what_is_not_built_yet_is_refused_by_name_before_anything_runs(inferopt_
         ("--inferopt-measure-seconds=inf", "measure_seconds=inf"),
         ("--inferopt-max-time-minutes=0", "max_time_minutes=0.0"),
         ("--inferopt-optimizations=onnx_conversion,,", "a name is missing between two commas"),
+        ("--inferopt-budget=p95<5", "command line: budget 'p95<5' has no unit"),
     ],
 )
 def test_a_wrong_value_is_a_usage_error_with_exit_code_4(inferopt_run, argument, words):
