@@ -33,6 +33,7 @@ GIT = GitState(
     is_dirty=True,
     committed_at="2030-01-02T03:00:00+00:00",
 )
+REJECTED = "the original itself rejects the validation rows: ValueError: Input X contains NaN."
 # Values that the schema restricts; everything else that is text may come from outside.
 OURS = {"role", "outcome", "kind", "direction", "request", "intervals"}
 
@@ -185,8 +186,7 @@ def empty():
 
 def unmeasured():
     """The original itself was not measured, and so nothing was."""
-    reason = "the original itself rejects the validation rows: ValueError: Input X contains NaN."
-    lost = check("not_measured", "original", "conversion", reason=reason, next_step="Pass rows that it accepts.")
+    lost = check("not_measured", "original", "conversion", reason=REJECTED, next_step="Pass rows that it accepts.")
     bare = VariantResult(name="original", role="original", format="sklearn", size_bytes=999, checks=(lost,))
     return report(result(VariantResult(name="optimized"), original=bare, best=None))
 

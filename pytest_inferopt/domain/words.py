@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_inferopt.domain.selection import pareto_front
+
 if TYPE_CHECKING:
     from pytest_inferopt.domain.report import Report
     from pytest_inferopt.domain.result import Check, Latency, RunResult, Speedup, VariantResult
@@ -13,13 +15,13 @@ __all__ = [
     "PERCENTILES",
     "accuracy_text",
     "check_text",
-    "findings",
     "headline",
     "interval_text",
     "latency_note",
     "ms_text",
     "outcome_text",
     "percentiles_text",
+    "remarks",
     "sentences",
     "shown_batches",
     "size_text",
@@ -158,13 +160,22 @@ def sentences(variant: VariantResult) -> list[str]:
     return [*compared, *steps, *(variant.accuracy.notes if variant.accuracy else ())]
 
 
-def findings(result: RunResult) -> list[str]:
-    """What was found out about the variants, each sentence once: ``onnx, int8: opset 17, 400 rows agree``."""
+def remarks(result: RunResult) -> list[str]:
+    """What a reader must know beside the figures: what each step did, the Pareto front, and notes."""
     told: dict[str, list[str]] = {}
     for variant in result.variants.values():
         for sentence in sentences(variant):
             told.setdefault(sentence, []).append(variant.name)
-    return [f"{', '.join(names)}: {sentence}" for sentence, names in told.items()]
+    lines = []
+    if result.probe_ms is not None:
+        lines.append(f"budgets, the machine's own speed beside them: {ms_text(result.probe_ms)} ms for a fixed probe")
+    lines += [f"{', '.join(names)}: {sentence}" for sentence, names in told.items()]
+    front = pareto_front(result)
+    if len(result.variants) > 1 and front:
+        first = result.request.batch_sizes[0]
+        lines.append(f"on the Pareto front of p95 at batch {first}, accuracy and size: {', '.join(front)}")
+    lines += result.notes
+    return [*lines, "quick run: every latency figure is advisory (~)"] if result.request.quick else lines
 
 
 def latency_note(result: RunResult) -> str:

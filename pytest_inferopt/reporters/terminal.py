@@ -8,17 +8,16 @@ from io import StringIO
 from typing import TYPE_CHECKING, ClassVar
 
 from pytest_inferopt.domain.plugins import Reporter
-from pytest_inferopt.domain.selection import pareto_front
 from pytest_inferopt.domain.text import printable
 from pytest_inferopt.domain.words import (
     NOTHING,
     PERCENTILES,
     accuracy_text,
     check_text,
-    findings,
     latency_note,
     ms_text,
     percentiles_text,
+    remarks,
     shown_batches,
     size_text,
     speedup_text,
@@ -144,14 +143,5 @@ def _notes(result: RunResult) -> list[str]:
     for check in sorted(filter(_is_told, result.checks), key=_by_urgency):
         lines.append(f"  {check_text(check)}")
         lines += [f"    next: {check.next_step}"] if check.next_step else []
-    if result.probe_ms is not None:
-        lines.append(f"  budgets, the machine's own speed beside them: {ms_text(result.probe_ms)} ms for a fixed probe")
-    lines += [f"  {finding}" for finding in findings(result)]
-    front = pareto_front(result)
-    if len(result.variants) > 1 and front:
-        first = result.request.batch_sizes[0]
-        lines.append(f"  on the Pareto front of p95 at batch {first}, accuracy and size: {', '.join(front)}")
-    lines += [f"  {note}" for note in result.notes]
-    if result.request.quick:
-        lines.append("  quick run: every latency figure is advisory (~)")
+    lines += [f"  {remark}" for remark in remarks(result)]
     return [printable(line, limit=1000) for line in lines]

@@ -1,0 +1,199 @@
+"""The tables of a Markdown report, as plain text; whoever draws them escapes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_inferopt.domain.words import (
+    NOTHING,
+    accuracy_text,
+    interval_text,
+    ms_text,
+    outcome_text,
+    percentiles_text,
+    shown_batches,
+    size_text,
+    speedup_text,
+    variant_label,
+    verdict_text,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_inferopt.domain.report import Report
+    from pytest_inferopt.domain.result import Check, Latency, RunResult, VariantResult
+
+__all__ = [
+    "Column",
+    "Table",
+    "checks_table",
+    "disagreements_table",
+    "environment_table",
+    "latency_table",
+    "steps_table",
+    "variants_table",
+]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's title, and whether its cells are figures, which are aligned at the right."""
+
+    title: str
+    is_figure: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns, and rows with a cell for each of them."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def _figures(*titles: str) -> tuple[Column, ...]:
+    return tuple(Column(title, is_figure=True) for title in titles)
+
+
+def _models(result: RunResult) -> tuple[VariantResult, ...]:
+    return (result.original, *result.context, *result.variants.values())
+
+
+def variants_table(result: RunResult) -> Table:
+    """Each variant on a line: the verdict, and the figures that decide which one is taken."""
+    first, second = shown_batches(result)
+    metric = result.original.accuracy.metric if result.original.accuracy else "accuracy"
+    columns = (
+        Column("variant"),
+        Column("verdict"),
+        *_figures("size", metric, f"batch {first} p50 / p95 / p99 ms"),
+        *(() if second is None else _figures(f"batch {second} p50 ms")),
+        *_figures("speed-up"),
+    )
+    return Table(columns, tuple(_variant_row(model, result, first, second) for model in _models(result)))
+
+
+def _variant_row(model: VariantResult, result: RunResult, first: int, second: int | None) -> tuple[str, ...]:
+    speedup = speedup_text(model.speedup.get(first))
+    return (
+        variant_label(model),
+        _marked(model, result),
+        size_text(model.size_bytes),
+        accuracy_text(model),
+        percentiles_text(model, first, result),
+        *(() if second is None else (percentiles_text(model, second, result, ("p50",)),)),
+        speedup + "~" if result.request.quick and speedup != NOTHING else speedup,
+    )
+
+
+def _marked(model: VariantResult, result: RunResult) -> str:
+    verdict = verdict_text(model, result)
+    if model.is_red:
+        return f"❌ {verdict}"
+    return f"✅ {verdict}" if model.role == "variant" and model.checks else verdict
+
+
+def latency_table(result: RunResult) -> Table:
+    """All that was timed, a line a variant and batch size."""
+    columns = (
+        Column("variant"),
+        *_figures("batch", "calls", "p50 ms", "95 % interval", "p95 ms", "p99 ms", "mean ± sd ms", "rows/s"),
+        *_figures("cold call ms", "feed ms", "speed-up"),
+    )
+    rows = (
+        _latency_row(model, latency, result)
+        for batch_size in result.request.batch_sizes
+        for model in _models(result)
+        if (latency := model.latency.get(batch_size)) is not None
+    )
+    return Table(columns, tuple(rows))
+
+
+def _latency_row(model: VariantResult, latency: Latency, result: RunResult) -> tuple[str, ...]:
+    batch_size, rate, interval = latency.batch_size, latency.throughput_rows_per_second, latency.intervals.get("p50")
+    wanted = latency.iterations_requested
+    return (
+        variant_label(model),
+        str(batch_size),
+        f"{latency.iterations:,}" if latency.iterations == wanted else f"{latency.iterations:,} of {wanted:,}",
+        percentiles_text(model, batch_size, result, ("p50",)),
+        (interval_text(interval.low, interval.high) if interval else "") or NOTHING,
+        percentiles_text(model, batch_size, result, ("p95",)),
+        percentiles_text(model, batch_size, result, ("p99",)),
+        ms_text(latency.mean_ms) + ("" if latency.stddev_ms is None else f" ± {ms_text(latency.stddev_ms)}"),
+        NOTHING if rate is None else f"{rate:,.0f}",
+        ms_text(latency.cold_call_ms),
+        ms_text(latency.feed_ms),
+        speedup_text(model.speedup.get(batch_size)),
+    )
+
+
+def checks_table(result: RunResult) -> Table:
+    """Every judgement with its evidence."""
+    columns = (Column("variant"), Column("check"), Column("outcome"), *_figures("observed", "limit"), Column("reason"))
+    return Table(columns, tuple(_check_row(check) for check in result.checks))
+
+
+def _check_row(check: Check) -> tuple[str, ...]:
+    return (
+        check.variant,
+        f"{check.kind} {check.subject}".strip(),
+        f"{'❌' if check.is_red else '✅' if check.outcome == 'passed' else '⚠️'} {outcome_text(check.outcome)}",
+        _figure(check.observed),
+        _figure(check.limit),
+        check.reason or NOTHING,
+    )
+
+
+def _figure(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.4g}"
+
+
+def disagreements_table(result: RunResult) -> Table:
+    """The rows that a variant answers most differently: where they are and what was answered, not what is in them."""
+    columns = (
+        Column("variant"),
+        *_figures("row", "expected", "original", "answered", "largest difference"),
+    )
+    rows = (
+        (model.name, str(row.row), *(NOTHING if it is None else it for it in (row.expected, row.original, row.variant)),
+         NOTHING if row.difference is None else f"{row.difference:.2g}")
+        for model in result.variants.values()
+        if model.conversion is not None
+        for row in model.conversion.worst_rows
+    )  # fmt: skip
+    return Table(columns, tuple(rows))
+
+
+def steps_table(result: RunResult) -> Table:
+    """How each variant was made."""
+    columns = (Column("variant"), Column("step"), *_figures("seconds", "size before", "size after"))
+    rows = (
+        (
+            model.name,
+            f"{step.name} (out of the cache)" if step.cached else step.name,
+            f"{step.seconds:.2f}",
+            size_text(step.size_before_bytes),
+            size_text(step.size_after_bytes),
+        )
+        for model in result.variants.values()
+        for step in model.steps
+    )
+    return Table(columns, tuple(rows))
+
+
+def environment_table(report: Report) -> Table:
+    """The machine and the versions that the figures were taken on."""
+    return Table((Column("what"), Column("which")), tuple(_environment(report)))
+
+
+def _environment(report: Report) -> Iterator[tuple[str, str]]:
+    here = report.environment
+    yield "processor", f"{here.cpu_count}× {here.cpu_model}"
+    yield "instructions", ", ".join(here.isa_flags) or NOTHING
+    yield "system", here.system
+    yield "Python", here.python
+    yield from here.libraries.items()
+    yield "pytest-inferopt", report.tool_version

@@ -1,0 +1,111 @@
+"""The one way by which text from outside comes into Markdown: inert, and readable as it was.
+
+GitHub reads Markdown twice. The parser finds links, HTML, emphasis and table cells; then filters walk over the text of
+the rendered page and make mentions, issue references, commit links and emoji of it, whatever was escaped before. Both
+leave a code span alone, so a word that means anything to either stands in one, and all other words are plain. A
+zero-width character would break a mention too, but it would be copied along with the name.
+
+What the filters do: https://docs.github.com/en/get-started/writing-on-github/working-with-advanced-formatting/autolinked-references-and-urls
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import groupby
+
+from pytest_inferopt.domain.text import printable
+
+__all__ = ["NAME_LIMIT", "SENTENCE_LIMIT", "code_block", "figure", "inline"]
+
+NAME_LIMIT = 80
+SENTENCE_LIMIT = 1000
+
+TOKEN = re.compile(r" +|\||[^ |]+")
+# Letters and digits of any script, and what else is not ASCII; between two of them one mark that joins words.
+ATOM = r"(?:[^\W_]|[^\x00-\x7f])+"
+JOINT = r"(?:[-.,/=+%']|(?<=[^\W_])_(?=[^\W_]))"
+WORD = re.compile(rf"""["'(]*[-+]?{ATOM}(?:{JOINT}{ATOM}|=[-+]{ATOM})*[)"'.,;:!?%]*""")
+# Our own figures: ``(1.0000``, ``[0.990,1.010])``, ``100~``, ``03:04``; no emoji is called by two digits.
+FIGURE = re.compile(r"""["'(]*\[?[-+]?[0-9][-+0-9.,]*\]?~?[)"'.,;%]*|[0-9]{2}:[0-9]{2}""")
+# An entity is no delimiter of a table cell, and a code span cannot hold one.
+SIGNS = {"|": "&#124;", "<": "&lt;", ">": "&gt;", "<=": "&lt;=", ">=": "&gt;=", "&": "&amp;"}
+BLANK = "&#32;"
+BARE = re.compile(r"""[-+=/]|%[)"'.,;:!?]*|\(~\)""")
+# Addresses, references to issues and advisories, commits, and emoji between colons.
+REFERENCE = re.compile(r"www\.|\b(?:gh|ghsa|cve)-\w|(?<![\w.])[0-9a-f]{7,40}(?!\w)|:.*:", re.IGNORECASE)
+# What makes a list or a heading of a line that it starts.
+LINE_START = re.compile(r"[0-9]+[.)]|[-+=]+")
+
+
+def inline(text: str, limit: int = SENTENCE_LIMIT) -> str:
+    """Markdown that shows `text`, made printable, and nothing else: in a paragraph, heading, list item or table cell.
+
+    Args:
+        text: any text.
+        limit: the most characters that are shown.
+
+    >>> inline("int8-static: 3 of 400 rows differ")
+    'int8-static: 3 of 400 rows differ'
+    >>> inline("@admin see [this](http://example.com) | #12")
+    '`@admin` see `[this](http://example.com)` &#124; `#12`'
+    """
+    tokens = TOKEN.findall(printable(text, limit))
+    is_code = [_stands_in_code(token, is_first=at == 0) for at, token in enumerate(tokens)]
+    # Neighbours share a span with the blank between them, so that a phrase is not cut into pieces.
+    for at in range(1, len(tokens) - 1):
+        if tokens[at].isspace():
+            is_code[at] = is_code[at - 1] and is_code[at + 1]
+    parts = [
+        _code("".join(run)) if in_code else "".join(map(_plain, run))
+        for in_code, group in groupby(zip(is_code, tokens, strict=True), key=lambda pair: pair[0])
+        for run in [[token for _, token in group]]
+    ]
+    return _with_visible_edges("".join(parts))
+
+
+def figure(text: str) -> str:
+    """A figure as `inline` shows it, which breaks in a narrow cell only before its first bracket."""
+    shown = inline(text)
+    if "`" in shown:
+        return shown
+    return " ".join(part.replace(" ", "&nbsp;") for part in re.split(r" (?=\\?[(\[])", shown, maxsplit=1))
+
+
+def code_block(text: str, limit: int = SENTENCE_LIMIT) -> str:
+    """`text`, made printable, as a fenced block of shell."""
+    shown = printable(text, limit)
+    fence = "`" * max(3, _longest_run(shown) + 1)
+    return f"{fence}sh\n{shown}\n{fence}"
+
+
+def _stands_in_code(token: str, *, is_first: bool) -> bool:
+    """Whether a word may mean something to a parser or a filter; what is not known to be harmless may."""
+    if token.isspace() or token in SIGNS:
+        return False
+    if is_first and LINE_START.fullmatch(token):
+        return True
+    is_known = BARE.fullmatch(token) or WORD.fullmatch(token) or FIGURE.fullmatch(token)
+    return not is_known or REFERENCE.search(token) is not None
+
+
+def _plain(token: str) -> str:
+    return SIGNS.get(token) or re.sub(r"([\[\]~])", r"\\\1", token)
+
+
+def _code(text: str) -> str:
+    fence = "`" * (_longest_run(text) + 1)
+    pad = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{pad}{text}{pad}{fence}"
+
+
+def _longest_run(text: str) -> int:
+    return max(map(len, re.findall("`+", text)), default=0)
+
+
+def _with_visible_edges(markdown: str) -> str:
+    """Blanks at either end as entities, which are not cut off."""
+    body = markdown.strip(" ")
+    if not body:
+        return BLANK * len(markdown)
+    before, after = (len(markdown) - len(cut) for cut in (markdown.lstrip(" "), markdown.rstrip(" ")))
+    return BLANK * before + body + BLANK * after

@@ -1,0 +1,135 @@
+"""What a Markdown report says, as tables and lines of plain text; whoever draws them escapes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pytest_inferopt.domain.words import check_text, headline, latency_note, remarks
+from pytest_inferopt.reporters._markdown_tables import (
+    Table,
+    checks_table,
+    disagreements_table,
+    environment_table,
+    latency_table,
+    steps_table,
+    variants_table,
+)
+
+if TYPE_CHECKING:
+    from pytest_inferopt.domain.report import GitState, Report
+    from pytest_inferopt.domain.result import Check, RunResult
+
+__all__ = ["Finding", "Model", "View", "view_of"]
+
+MARKS = {"passed": "✅", "red": "❌", "partial": "⚠️", "empty": "⚠️"}
+SHORT_COMMIT = 10
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A check in words, and what to do about it; `next_step` may be empty."""
+
+    text: str
+    next_step: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """One result.
+
+    Attributes:
+        figures: the table that everybody reads.
+        red: what fails the test.
+        others: what is only uncertain, and then the budgets that are kept, whose figures no table in sight has.
+        remarks: what to know beside the figures.
+        details: further tables that have rows, by title.
+    """
+
+    name: str
+    figures: Table
+    red: tuple[Finding, ...]
+    others: tuple[Finding, ...]
+    remarks: tuple[str, ...]
+    details: dict[str, Table]
+
+
+@dataclass(frozen=True)
+class View:
+    """The whole report.
+
+    Attributes:
+        mark: the verdict as a sign, which never stands without `headline`.
+        basis: machine, commit and time.
+        command: what to type to see it again; empty where it is not known. `commit` is what to check out before.
+    """
+
+    mark: str
+    headline: str
+    basis: str
+    incidents: tuple[str, ...]
+    models: tuple[Model, ...]
+    environment: Table
+    command: str
+    commit: str
+
+    @property
+    def red(self) -> tuple[Model, ...]:
+        """The models that something is wrong with."""
+        return tuple(model for model in self.models if model.red)
+
+
+def view_of(report: Report) -> View:
+    """What there is to say about a report, in its order."""
+    commit = _commit(report.git, SHORT_COMMIT)
+    parts = (report.environment.headline, f"commit {commit}" if commit else "", _time(report.created_at))
+    return View(
+        mark=MARKS[report.verdict],
+        headline=headline(report),
+        basis=" · ".join(part for part in parts if part),
+        incidents=report.incidents,
+        models=tuple(map(_model, report.results)),
+        environment=environment_table(report),
+        command=report.command,
+        commit=_commit(report.git),
+    )
+
+
+def _model(result: RunResult) -> Model:
+    timed = [f"timed: original {result.original.call}; {latency_note(result)}"] if result.original.call else []
+    uncertain = [check for check in result.checks if not check.is_red and check.outcome != "passed"]
+    kept = [check for check in result.checks if check.kind == "budget" and check.outcome == "passed"]
+    details = {
+        "All batch sizes": latency_table(result),
+        "All checks": checks_table(result),
+        "Rows that are answered most differently": disagreements_table(result),
+        "Steps": steps_table(result),
+    }
+    return Model(
+        name=result.name,
+        figures=variants_table(result),
+        red=tuple(_finding(check) for check in result.checks if check.is_red),
+        others=tuple(map(_finding, (*uncertain, *kept))),
+        remarks=(*remarks(result), *timed),
+        details={title: table for title, table in details.items() if table.rows},
+    )
+
+
+def _finding(check: Check) -> Finding:
+    return Finding(check_text(check), check.next_step)
+
+
+def _commit(git: GitState | None, digits: int | None = None) -> str:
+    if git is None:
+        return ""
+    state = [*([git.branch] if git.branch else []), *(["with uncommitted changes"] if git.is_dirty else [])]
+    return git.commit[:digits] + (f" ({', '.join(state)})" if state else "")
+
+
+def _time(text: str) -> str:
+    """An ISO time to the minute, in UTC; what is none is shown as it is."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except ValueError:
+        return text

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from markdown_it import MarkdownIt
+
+from pytest_inferopt.reporters.markdown import Markdown
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "report.md"
+
+
+def drawn(report):
+    return Markdown().render(report)
+
+
+def section(text, title):
+    """The lines below a heading, up to the next one."""
+    _, _, below = text.partition(f"## {title}\n")
+    return below.partition("\n## ")[0].strip().splitlines()
+
+
+def tables(text):
+    """Each table as its rows of cells, as a reader of Markdown sees them."""
+    found = []
+    for token in MarkdownIt("commonmark").enable("table").parse(text):
+        if token.type == "table_open":
+            found.append([])
+        elif token.type == "tr_open":
+            found[-1].append([])
+        elif token.type == "inline" and token.map and found and found[-1] and token.level >= 4:
+            found[-1][-1].append("".join(child.content for child in token.children))
+    return found
+
+
+def test_a_report_reads_like_this(reports):
+    assert drawn(reports.full()) == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_every_table_has_a_cell_for_each_of_its_columns(reports):
+    found = tables(drawn(reports.full()))
+    assert [len(rows) for rows in found] == [6, 8, 6, 2, 3, 3, 5, 3, 2, 8]
+    assert all(len({len(row) for row in rows}) == 1 for rows in found)
+
+
+def test_a_session_without_results_says_so(reports):
+    assert drawn(reports.empty()).partition("\n## ")[0] == (
+        "# ⚠️ inferopt: Nothing was measured.\n\n2×Intel Xeon (avx512_vnni) · 2030-01-02 03:04 UTC\n"
+    )
+
+
+def test_an_original_that_was_not_measured_is_red_with_its_reason_and_what_to_do(reports):
+    text = drawn(reports.unmeasured())
+    assert text.startswith("# ❌ inferopt: 1 of 1 model is red: churn.\n")
+    assert section(text, "What is red") == [
+        "**churn**",
+        "",
+        f"- original: conversion not measured: {reports.REJECTED}",
+        "  - Next: Pass rows that it accepts.",
+    ]
+    assert tables(text)[0][1:] == [
+        ["original sklearn", "❌ not measured", "1.0\xa0kB", "–", "–", "–", "–"],
+        ["optimized", "not measured: the original was not", "–", "–", "–", "–", "–"],
+    ]
+
+
+def test_what_is_red_stands_before_all_figures_and_what_is_only_uncertain_below_them(reports):
+    unsure = reports.check("inconclusive", "onnx", "regression", reason="too noisy.", next_step="Measure longer.")
+    found = reports.result(reports.variant(checks=(unsure,)), name="unsure")
+    text = drawn(reports.report(found, *reports.full().results))
+    assert text.index("## What is red") < text.index("## unsure") < text.index("onnx: regression inconclusive")
+    assert "  - Next: Measure longer.\n" in text
+    assert "unsure" not in "\n".join(section(text, "What is red"))
+
+
+def test_a_budget_that_is_kept_is_told_with_its_figures(reports):
+    checks = [
+        reports.check("passed", "onnx", "budget", subject="p95<5ms", reason="p95 0.725 ms at batch 1."),
+        reports.check("advisory", "onnx", "budget", subject="p99<5ms", reason="80 calls carry no p99."),
+    ]
+    text = drawn(reports.report(reports.result(reports.variant(checks=checks))))
+    assert section(text, "churn")[5:8] == [
+        "- onnx: budget `p99<5ms` advisory: 80 calls carry no p99.",
+        "- onnx: budget `p95<5ms` passed: p95 0.725 ms at batch 1.",
+        "- onnx: onnx_conversion: opset 17.",
+    ]
+
+
+def test_a_green_report_has_no_section_of_what_is_red(reports):
+    text = drawn(reports.report(reports.result(reports.variant())))
+    assert text.startswith("# ✅ inferopt: 1 model passed.\n")
+    assert "## What is red" not in text
+
+
+def test_an_ended_session_is_no_passed_one(reports):
+    text = drawn(reports.report(reports.result(reports.variant()), is_partial=True))
+    assert text.startswith("# ⚠️ inferopt: 1 model passed. The session was ended before it was done.\n")
+
+
+def test_a_quick_run_marks_every_latency(reports):
+    text = drawn(reports.report(reports.result(reports.variant(), request={"quick": True})))
+    assert tables(text)[0][2][4:] == ["0.500~\xa0/\xa00.725~\xa0/\xa00.745~", "5.00~", "8.0× [7.8,8.2]~"]
+    assert "- quick run: every latency figure is advisory (\\~)\n" in text
+
+
+def test_one_batch_size_has_one_column(reports):
+    titles = tables(drawn(reports.report(reports.result(reports.variant(), request={"batch_sizes": [1]}))))[0][0]
+    assert titles == ["variant", "verdict", "size", "f1", "batch 1 p50 / p95 / p99 ms", "speed-up"]
+
+
+def test_how_to_see_it_again_names_the_commit_and_the_command(reports):
+    assert section(drawn(reports.full()), "Where and how")[:6] == [
+        "At commit `3f9c2e1a7b5d4c6e8f90123456789abcdef01234` (main, with uncommitted changes):",
+        "",
+        "```sh",
+        "pytest --inferopt tests/test_churn.py",
+        "```",
+        "",
+    ]
+
+
+def test_a_clean_detached_commit_stands_alone(reports):
+    git = reports.GIT.model_copy(update={"branch": None, "is_dirty": False})
+    assert section(drawn(reports.report(git=git)), "Where and how")[0] == (
+        "At commit `3f9c2e1a7b5d4c6e8f90123456789abcdef01234`:"
+    )
+
+
+def test_a_command_with_a_fence_in_it_stays_within_its_block(reports):
+    text = drawn(reports.report(command="pytest -k '``` x'"))
+    assert [token.content for token in MarkdownIt("commonmark").parse(text) if token.type == "fence"] == [
+        "pytest -k '``` x'\n"
+    ]
+
+
+def test_a_time_that_is_none_is_shown_as_it_is(reports):
+    assert " · yesterday\n" in drawn(reports.report(created_at="yesterday"))
+
+
+def test_a_step_out_of_the_cache_says_so(reports):
+    step = reports.variant().steps[0].model_copy(update={"cached": True})
+    text = drawn(reports.report(reports.result(reports.variant(steps=(step,)))))
+    assert tables(text)[3][1] == ["onnx", "onnx_conversion (out of the cache)", "1.50", "0.0\xa0kB", "0.0\xa0kB"]
+
+
+def test_what_was_not_measured_is_a_dash(reports):
+    bare = reports.latency(
+        1, 0.5, p95_ms=None, p99_ms=None, intervals={}, mean_ms=None, stddev_ms=None, throughput_rows_per_second=None
+    )
+    text = drawn(reports.report(reports.result(reports.variant(latency={1: bare}, speedup={}))))
+    assert tables(text)[1][2] == ["onnx", "1", "1,000", "0.500", "–", "–", "–", "–", "–", "5.00", "0.250", "–"]
+
+
+@pytest.mark.parametrize("label", ["All batch sizes", "All checks", "Steps"])
+def test_a_table_without_rows_is_left_out(reports, label):
+    full, bare = drawn(reports.full()), drawn(reports.report(reports.result(reports.VariantResult(name="x"))))
+    assert full.count(f"<summary>{label}</summary>") == 2
+    assert bare.count(f"<summary>{label}</summary>") == (1 if label == "All batch sizes" else 0)

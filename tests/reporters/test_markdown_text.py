@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+
+from pytest_inferopt.reporters._markdown_text import code_block, figure, inline
+
+
+@pytest.mark.parametrize(
+    ("text", "markdown"),
+    [
+        ("", ""),
+        ("int8: accuracy failed: f1 ratio 0.9868 < 0.99.", "int8: accuracy failed: f1 ratio 0.9868 &lt; 0.99."),
+        ("0.9120 (1.0000 [0.990,1.010])", r"0.9120 (1.0000 \[0.990,1.010\])"),
+        ("3.91~ / 4.40~ is advisory (~)", r"3.91\~ / 4.40\~ is advisory (\~)"),
+        ("budget p95<5ms failed", "budget `p95<5ms` failed"),
+        ("a `b` *c d* e", "a `` `b` *c d* `` e"),
+        ("@a #1 and #2", "`@a #1` and `#2`"),
+        ("`", "`` ` ``"),
+        ("a|b", "a&#124;b"),
+        ("| @a |", "&#124; `@a` &#124;"),
+        ("1. a", "`1.` a"),
+        ("a - 1.", "a - 1."),
+        (" a  ", "&#32;a&#32;&#32;"),
+        ("  ", "&#32;&#32;"),
+        ("tests/test_a.py::test_b[x-1]", "`tests/test_a.py::test_b[x-1]`"),
+    ],
+)
+def test_what_may_mean_something_stands_in_code_and_the_rest_is_plain(text, markdown):
+    assert inline(text) == markdown
+
+
+def test_what_is_too_long_is_cut():
+    assert inline("z" * 50, limit=10) == "zzzzzzzzz…"
+
+
+@pytest.mark.parametrize(
+    ("text", "markdown"),
+    [
+        ("41.2 MB", "41.2&nbsp;MB"),
+        ("4.00 / 5.80", "4.00&nbsp;/&nbsp;5.80"),
+        ("0.9120 (1.0000 [0.990,1.010])", r"0.9120 (1.0000&nbsp;\[0.990,1.010\])"),
+        ("8.0× [7.8,8.2]", r"8.0× \[7.8,8.2\]"),
+        ("a @b c", "a `@b` c"),
+    ],
+)
+def test_a_figure_breaks_only_before_its_first_bracket(text, markdown):
+    assert figure(text) == markdown
+
+
+def test_a_block_of_code_has_a_fence_that_its_text_cannot_close():
+    assert code_block("pytest -k '````'\nrm") == "`````sh\npytest -k '````'\\nrm\n`````"
