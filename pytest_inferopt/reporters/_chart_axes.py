@@ -13,7 +13,7 @@ __all__ = ["batch_axis", "figure_axis", "figure_scale", "padded_domain"]
 FAR_APART = 5.0  # times; less is read better on a linear axis
 LOG_ROOM = 1.35
 LINEAR_ROOM = 0.12
-LEAST_TICKS = 3
+LEAST_TICKS = 4
 IN_A_DECADE = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8))  # what a logarithmic axis may name, sparse first
 
 

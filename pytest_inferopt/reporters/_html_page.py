@@ -46,7 +46,7 @@ class Page:
         mark: the verdict; `headline` says it in a sentence.
         facts: the run in a line.
         incidents: what went wrong around the results.
-        overview: all models.
+        overview: all models, where there are several.
         environment: the session's machine; `libraries` what is installed there.
         commands: how to do it again, in order.
         git_note: what these commands do not bring back.
@@ -107,14 +107,15 @@ def _facts(report: Report) -> Iterator[Fact]:
 
 
 def _overview(report: Report) -> Table:
-    titles = ("Batch", "Speed-up", "p50 ms", "p95 ms", "Size", "Accuracy ratio", "Checks")
+    titles = ("Speed-up", "p50 ms", "p95 ms", "Size", "Accuracy ratio", "Checks")
     columns = (
         Column("Model"),
         Column("Verdict"),
         Column("Variant"),
         *(Column(title, is_figure=True) for title in titles),
     )
-    rows = (_overview_row(result, position) for position, result in enumerate(report.results, start=1))
+    several = report.results if len(report.results) > 1 else ()
+    rows = (_overview_row(result, position) for position, result in enumerate(several, start=1))
     return Table("All models, each with its best variant and, below it, what the original was", columns, tuple(rows))
 
 
@@ -126,7 +127,7 @@ def _overview_row(result: RunResult, position: int) -> Row:
     checks = number(red, f"{red} red" if red else "none red", f"of {len(result.checks)}")
     variant = shown_variant(result)
     if variant is None:
-        return Row((name, mark_cell(mark), Cell(), *[number(None, NOTHING)] * 6, checks), tone=mark.tone)
+        return Row((name, mark_cell(mark), Cell(), *[number(None, NOTHING)] * 5, checks), tone=mark.tone)
     found, speedup = variant.accuracy, variant.speedup.get(first)
     ratio = None if found is None else found.ratio
     estimate = None if speedup is None else speedup.estimate
@@ -135,8 +136,7 @@ def _overview_row(result: RunResult, position: int) -> Row:
         (
             name,
             mark_cell(mark),
-            Cell(text(variant.name, 80), "best" if result.best and len(result.variants) > 1 else ""),
-            number(first, str(first)),
+            Cell(text(variant.name, 80), f"batch {first}"),
             number(estimate, speedup_text(speedup, with_interval=False), interval),
             _before_after(result, "p50_ms"),
             _before_after(result, "p95_ms"),

@@ -27,6 +27,7 @@ __all__ = [
     "mark_of_variant",
     "number",
     "plain",
+    "sentence",
     "text",
 ]
 
@@ -92,6 +93,7 @@ class Cell:
         look: the look of the arm that is named, drawn before it.
         href: where the text leads within the page.
         is_figure: whether it is aligned as a number.
+        is_sentence: whether it is given room to be read in.
     """
 
     text: str = NOTHING
@@ -101,6 +103,7 @@ class Cell:
     look: int | None = None
     href: str = ""
     is_figure: bool = False
+    is_sentence: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,8 +148,13 @@ def text(value: object, limit: int = SENTENCE_LIMIT) -> str:
 
 
 def plain(value: object, detail: object = "") -> Cell:
-    """A cell of text from outside; a dash where there is none."""
-    return Cell(text(value) if value not in {None, ""} else NOTHING, text(detail))
+    """A cell with a name from outside; a dash where there is none."""
+    return Cell(text(value, NAME_LIMIT) if value not in {None, ""} else NOTHING, text(detail))
+
+
+def sentence(value: str, detail: str = "") -> Cell:
+    """A cell with what is read as a sentence."""
+    return Cell(text(value) or NOTHING, text(detail), is_sentence=True)
 
 
 def number(value: float | None, shown: str, detail: str = "") -> Cell:

@@ -19,6 +19,7 @@ from pytest_inferopt.reporters._html_parts import (
     mark_of_variant,
     number,
     plain,
+    sentence,
     text,
 )
 
@@ -158,7 +159,7 @@ def _check_row(check: Check) -> Row:
             number(check.observed, figure(check.observed)),
             number(check.limit, figure(check.limit)),
             number(low, interval_text(check.interval) or NOTHING),
-            plain(check.reason, f"Next: {check.next_step}" if check.next_step else ""),
+            sentence(check.reason, f"Next: {check.next_step}" if check.next_step else ""),
         ),
         tone=mark.tone,
     )
@@ -209,7 +210,7 @@ def steps_table(arms: tuple[Arm, ...]) -> Table:
                 number(
                     step.size_after_bytes, f"{size_text(step.size_before_bytes)} → {size_text(step.size_after_bytes)}"
                 ),
-                plain(" · ".join(step.notes)),
+                sentence(" · ".join(step.notes)),
             )
         )
         for arm in arms
