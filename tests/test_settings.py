@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_inferopt.domain.budget import EXAMPLES
 from pytest_inferopt.domain.request import parse_request
 from pytest_inferopt.errors import UsageError
 from pytest_inferopt.options import ENVIRONMENT, LATER

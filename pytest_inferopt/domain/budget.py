@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pytest_inferopt.domain.text import printable
 
-__all__ = ["EXAMPLES", "MAX_BATCH_SIZE", "PERCENTILES", "Budget", "LatencyBudget", "SizeBudget", "parse_budget"]
+__all__ = ["MAX_BATCH_SIZE", "PERCENTILES", "Budget", "LatencyBudget", "SizeBudget", "parse_budget"]
 
 PERCENTILES = (50, 95, 99)
 MAX_BATCH_SIZE = 65_536

@@ -168,7 +168,7 @@ def remarks(result: RunResult) -> list[str]:
             told.setdefault(sentence, []).append(variant.name)
     lines = []
     if result.probe_ms is not None:
-        lines.append(f"budgets, the machine's own speed beside them: {ms_text(result.probe_ms)} ms for a fixed probe")
+        lines.append(f"budgets: this machine took {ms_text(result.probe_ms)} ms for a fixed probe")
     lines += [f"{', '.join(names)}: {sentence}" for sentence, names in told.items()]
     front = pareto_front(result)
     if len(result.variants) > 1 and front:

@@ -171,6 +171,34 @@ def test_a_run_is_a_table_and_what_each_step_did_below_it():
     """)
 
 
+def test_budgets_are_told_with_their_figures_even_where_they_passed():
+    def budget(outcome, subject, reason, next_step=""):
+        return check(outcome, "onnx", "budget", reason, next_step).model_copy(update={"subject": subject})
+
+    figures = "0.712 ms [0.704, 0.730] over 6 processes of 200 calls."
+    found = result(
+        converted(
+            checks=(
+                check("passed", "onnx", reason="not told"),
+                budget("passed", "p95<5ms", figures),
+                budget("advisory", "p50<0.7ms", f"not certain: {figures}", "Leave more room."),
+                budget("failed", "size<1MB", "9.8 MB, 9,800,000 bytes.", "Shrink it."),
+            )
+        )
+    ).model_copy(update={"probe_ms": 1.934})
+    drawn = rendered(found)
+    assert drawn.splitlines()[3].endswith("failed: budget size<1MB")
+    assert text("""
+          onnx: budget size<1MB failed: 9.8 MB, 9,800,000 bytes.
+            next: Shrink it.
+          onnx: budget p50<0.7ms advisory: not certain: 0.712 ms [0.704, 0.730] over 6 processes of 200 calls.
+            next: Leave more room.
+          onnx: budget p95<5ms passed: 0.712 ms [0.704, 0.730] over 6 processes of 200 calls.
+          budgets: this machine took 1.93 ms for a fixed probe
+    """) in dedent(drawn.partition("timed:")[2].partition("\n")[2])
+    assert "not told" not in drawn
+
+
 def test_the_only_variant_that_passes_is_not_called_the_best():
     assert "passed, best" not in rendered(result(converted(), best="onnx"))
     assert "passed, best" in rendered(result(converted(), converted("int8"), best="onnx"))

@@ -22,7 +22,7 @@ def test_budgets_that_are_met_pass_with_their_figures_below_the_table(inferopt_r
         [
             r"  optimized: budget size<1MB passed: \d+\.\d kB\.",
             r"  optimized: budget p95<10s passed: [\d.]+ ms \[[\d.]+, [\d.]+\] over 6 processes of 200 calls\.",
-            r"  budgets, the machine's own speed beside them: [\d.]+ ms for a fixed probe",
+            r"  budgets: this machine took [\d.]+ ms for a fixed probe",
         ]
     )
 
@@ -45,11 +45,8 @@ def test_a_quick_run_fails_on_sizes_and_on_no_latency(inferopt_run):
     inferopt_run(TEST, "--inferopt-budget=p95<0.001us").assert_outcomes(passed=1)
     result = inferopt_run(TEST, "--inferopt-budget=p95<0.001us", "--inferopt-budget=size<0.5kB")
     result.assert_outcomes(failed=1)
-    result.stdout.re_match_lines(
-        [
-            r"  optimized: budget p95<0\.001us advisory: not certain in a quick run: [\d.]+ ms in one process of 50 calls\."
-        ]
-    )
+    told = r".*budget p95<0\.001us advisory: not certain in a quick run: [\d.]+ ms in one process of 50 calls\."
+    result.stdout.re_match_lines([told])
 
 
 def test_the_marker_takes_one_budget_or_a_list_and_stands_above_the_table(inferopt_run, repo):
