@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_inferopt.domain.words import check_text
+
 if TYPE_CHECKING:
     from pytest_inferopt.domain.result import Check, RunResult
 
@@ -21,8 +23,7 @@ def failure_text(result: RunResult) -> str:
 
 
 def _lines(check: Check) -> list[str]:
-    outcome = check.outcome.replace("_", " ")
-    lines = [f"  {check.variant}: {check.kind} {outcome}: {check.reason}"]
+    lines = [f"  {check_text(check)}"]
     if check.next_step:
         lines.append(f"    next: {check.next_step}")
     return lines
