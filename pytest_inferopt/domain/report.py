@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -12,6 +12,9 @@ from pytest_inferopt._version import __version__
 from pytest_inferopt.domain.environment import Environment
 from pytest_inferopt.domain.result import SCHEMA_VERSION, Record, RunResult
 from pytest_inferopt.errors import NotMeasuredError, UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["GitState", "Report", "parse_report"]
 
@@ -69,6 +72,18 @@ class Report(Record):
         """The report as plain JSON values; what was not measured is None."""
         document: dict[str, Any] = json.loads(self.model_dump_json())
         return document
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row a model, variant and batch size; see `pytest_inferopt.domain.frame.data_frame`."""
+        from pytest_inferopt.domain.frame import data_frame
+
+        return data_frame(self.results)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from pytest_inferopt.domain.notebook import report_html
+
+        return report_html(self)
 
 
 def parse_report(text: str | bytes, *, where: str) -> Report:

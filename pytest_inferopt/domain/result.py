@@ -7,12 +7,15 @@ not measured is None, in Python and in JSON; NaN never appears in a document.
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from pytest_inferopt.domain.environment import Environment
 from pytest_inferopt.domain.request import OptimizationRequest
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -393,3 +396,15 @@ class RunResult(Record):
         """The result as plain JSON values; what was not measured is None."""
         document: dict[str, Any] = json.loads(self.model_dump_json())
         return document
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row a variant and batch size; see `pytest_inferopt.domain.frame.data_frame`."""
+        from pytest_inferopt.domain.frame import data_frame
+
+        return data_frame([self])
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from pytest_inferopt.domain.notebook import result_html
+
+        return result_html(self)

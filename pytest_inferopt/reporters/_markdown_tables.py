@@ -1,22 +1,19 @@
-"""The tables of a Markdown report, as plain text; whoever draws them escapes it."""
+"""The tables that a Markdown report folds away, as plain text; whoever draws them escapes it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_inferopt.domain.tables import Column, Table, arms, figure_columns
 from pytest_inferopt.domain.words import (
     NOTHING,
-    accuracy_text,
     interval_text,
     ms_text,
     outcome_text,
     percentiles_text,
-    shown_batches,
     size_text,
     speedup_text,
     variant_label,
-    verdict_text,
 )
 
 if TYPE_CHECKING:
@@ -25,87 +22,20 @@ if TYPE_CHECKING:
     from pytest_inferopt.domain.report import Report
     from pytest_inferopt.domain.result import Check, Latency, RunResult, VariantResult
 
-__all__ = [
-    "Column",
-    "Table",
-    "checks_table",
-    "disagreements_table",
-    "environment_table",
-    "latency_table",
-    "steps_table",
-    "variants_table",
-]
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column's title, and whether its cells are figures, which are aligned at the right."""
-
-    title: str
-    is_figure: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """Columns, and rows with a cell for each of them."""
-
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-def _figures(*titles: str) -> tuple[Column, ...]:
-    return tuple(Column(title, is_figure=True) for title in titles)
-
-
-def _models(result: RunResult) -> tuple[VariantResult, ...]:
-    return (result.original, *result.context, *result.variants.values())
-
-
-def variants_table(result: RunResult) -> Table:
-    """Each variant on a line: the verdict, and the figures that decide which one is taken."""
-    first, second = shown_batches(result)
-    metric = result.original.accuracy.metric if result.original.accuracy else "accuracy"
-    columns = (
-        Column("variant"),
-        Column("verdict"),
-        *_figures("size", metric, f"batch {first} p50 / p95 / p99 ms"),
-        *(() if second is None else _figures(f"batch {second} p50 ms")),
-        *_figures("speed-up"),
-    )
-    return Table(columns, tuple(_variant_row(model, result, first, second) for model in _models(result)))
-
-
-def _variant_row(model: VariantResult, result: RunResult, first: int, second: int | None) -> tuple[str, ...]:
-    speedup = speedup_text(model.speedup.get(first))
-    return (
-        variant_label(model),
-        _marked(model, result),
-        size_text(model.size_bytes),
-        accuracy_text(model),
-        percentiles_text(model, first, result),
-        *(() if second is None else (percentiles_text(model, second, result, ("p50",)),)),
-        speedup + "~" if result.request.quick and speedup != NOTHING else speedup,
-    )
-
-
-def _marked(model: VariantResult, result: RunResult) -> str:
-    verdict = verdict_text(model, result)
-    if model.is_red:
-        return f"❌ {verdict}"
-    return f"✅ {verdict}" if model.role == "variant" and model.checks else verdict
+__all__ = ["checks_table", "disagreements_table", "environment_table", "latency_table", "steps_table"]
 
 
 def latency_table(result: RunResult) -> Table:
     """All that was timed, a line a variant and batch size."""
     columns = (
         Column("variant"),
-        *_figures("batch", "calls", "p50 ms", "95 % interval", "p95 ms", "p99 ms", "mean ± sd ms", "rows/s"),
-        *_figures("cold call ms", "feed ms", "speed-up"),
+        *figure_columns("batch", "calls", "p50 ms", "95 % interval", "p95 ms", "p99 ms", "mean ± sd ms", "rows/s"),
+        *figure_columns("cold call ms", "feed ms", "speed-up"),
     )
     rows = (
         _latency_row(model, latency, result)
         for batch_size in result.request.batch_sizes
-        for model in _models(result)
+        for model in arms(result)
         if (latency := model.latency.get(batch_size)) is not None
     )
     return Table(columns, tuple(rows))
@@ -132,7 +62,13 @@ def _latency_row(model: VariantResult, latency: Latency, result: RunResult) -> t
 
 def checks_table(result: RunResult) -> Table:
     """Every judgement with its evidence."""
-    columns = (Column("variant"), Column("check"), Column("outcome"), *_figures("observed", "limit"), Column("reason"))
+    columns = (
+        Column("variant"),
+        Column("check"),
+        Column("outcome"),
+        *figure_columns("observed", "limit"),
+        Column("reason"),
+    )
     return Table(columns, tuple(_check_row(check) for check in result.checks))
 
 
@@ -155,7 +91,7 @@ def disagreements_table(result: RunResult) -> Table:
     """The rows that a variant answers most differently: where they are and what was answered, not what is in them."""
     columns = (
         Column("variant"),
-        *_figures("row", "expected", "original", "answered", "largest difference"),
+        *figure_columns("row", "expected", "original", "answered", "largest difference"),
     )
     rows = (
         (model.name, str(row.row), *(NOTHING if it is None else it for it in (row.expected, row.original, row.variant)),
@@ -169,7 +105,7 @@ def disagreements_table(result: RunResult) -> Table:
 
 def steps_table(result: RunResult) -> Table:
     """How each variant was made."""
-    columns = (Column("variant"), Column("step"), *_figures("seconds", "size before", "size after"))
+    columns = (Column("variant"), Column("step"), *figure_columns("seconds", "size before", "size after"))
     rows = (
         (
             model.name,

@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pytest_inferopt.domain.tables import variants_table
 from pytest_inferopt.domain.words import check_text, headline, latency_note, remarks
 from pytest_inferopt.reporters._markdown_tables import (
-    Table,
     checks_table,
     disagreements_table,
     environment_table,
     latency_table,
     steps_table,
-    variants_table,
 )
 
 if TYPE_CHECKING:
     from pytest_inferopt.domain.report import GitState, Report
     from pytest_inferopt.domain.result import Check, RunResult
+    from pytest_inferopt.domain.tables import Table
 
 __all__ = ["Finding", "Model", "View", "view_of"]
 
