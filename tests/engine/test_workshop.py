@@ -599,6 +599,35 @@ def test_measuring_needs_no_threadpoolctl(loaded, linear, monkeypatch):
     }
 
 
+def test_a_finished_file_is_timed_alone_without_its_original(loaded, network, started, tmp_path):
+    maker = loaded(network)
+    done = maker.run_step(source="original", target="0-0", spec="onnx_conversion")
+    alone = started()
+    alone.load_data(digest="rows", path=str(tmp_path / "rows.pkl"))
+    alone.take_file(target="0-0", **{name: done[name] for name in ("format", "path", "artifact")})
+    assert alone._artifacts.keys() == {"0-0"}
+
+    cells = [{"batch_size": size, "calls": calls, "percentiles": [95]} for size, calls in ((1, 20), (5, 30))]
+    found = alone.measure_alone(target="0-0", cells=cells, spec=SPEC)
+    assert [(cell["batch_size"], cell["calls"], list(cell["percentiles_ms"])) for cell in found["cells"]] == [
+        (1, 20, ["95"]),
+        (5, 30, ["95"]),
+    ]
+    assert min(found["probe_ms"], *(cell["cold_call_ms"] for cell in found["cells"])) > 0
+    assert found["sensors"].keys() == {"involuntary_switches", "ticks", "stolen_ticks"}
+
+
+def test_a_fixed_batch_is_timed_alone_at_its_own_size_and_named_at_another(loaded, exported):
+    cells = [{"batch_size": size, "calls": 2, "percentiles": [50]} for size in (1, 2)]
+    own, other = loaded(exported(1)).measure_alone(target="original", cells=cells, spec=SPEC)["cells"]
+    assert own["calls"] == 2
+    assert other["error"] == {
+        "kind": "not_measured",
+        "message": "batch size 2 failed: input 'x' was exported with fixed batch 1.",
+        "hint": "Export with a dynamic batch axis, or set batch_sizes=[1].",
+    }
+
+
 # --- names of the user's ----------------------------------------------------------------------------------------
 
 
