@@ -39,6 +39,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         partial.replace(path)
         partial = None
         _sync_folder(path.parent)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise NotMeasuredError(f"{path} cannot be written: {path.parent} is no folder.", "Name another one.") from error
     except OSError as error:
         raise NotMeasuredError(
             f"{path} cannot be written: {error.strerror or error}.", "Make room, or name another folder."

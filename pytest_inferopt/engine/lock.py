@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["MachineLock"]
 
 NAME = "pytest-inferopt"
+POLL_SECONDS = 0.01
 
 
 class MachineLock:
@@ -34,12 +35,19 @@ class MachineLock:
     Args:
         folder: where the two lock files lie; the folder for temporary files, if None. Where they cannot be opened,
             nothing is locked: a figure that is disturbed is better than none.
-        on_wait: told once when somebody else holds the lock.
+        on_wait: told once when somebody else holds a lock for longer than `patience_seconds`.
     """
 
-    def __init__(self, folder: Path | None = None, *, on_wait: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        folder: Path | None = None,
+        *,
+        on_wait: Callable[[str], None] = lambda _: None,
+        patience_seconds: float = 3.0,
+    ) -> None:
         self._folder = Path(tempfile.gettempdir()) if folder is None else folder
         self._on_wait = on_wait
+        self._patience_seconds = patience_seconds
         self.waited_seconds = 0.0
 
     @contextmanager
@@ -73,14 +81,26 @@ class MachineLock:
             yield
             return
         try:
-            try:
-                fcntl.flock(fd, mode | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _is_soon_locked(fd, mode, self._patience_seconds):
                 self._on_wait(f"waiting: {reason}")
                 fcntl.flock(fd, mode)
             yield
         finally:
             os.close(fd)
+
+
+def _is_soon_locked(fd: int, mode: int, patience_seconds: float) -> bool:
+    """Try until patience is at an end."""
+    give_up = time.monotonic() + patience_seconds
+    while True:
+        try:
+            fcntl.flock(fd, mode | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= give_up:
+                return False
+            time.sleep(POLL_SECONDS)
+        else:
+            return True
 
 
 def _opened(path: Path) -> int:

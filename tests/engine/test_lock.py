@@ -55,7 +55,7 @@ def contend(tmp_path):
     with ExitStack() as stack:
 
         def contend(mode, name):
-            contender = Contender(MachineLock(tmp_path), mode, name, log)
+            contender = Contender(MachineLock(tmp_path, patience_seconds=0), mode, name, log)
             stack.callback(contender.leave)
             return contender
 
@@ -108,7 +108,7 @@ def test_f82_a_holder_that_is_killed_leaves_the_lock_free(lock, tmp_path, mode):
 def test_the_time_that_was_waited_is_known_and_the_reason_is_told(tmp_path):
     said = []
     waiting = threading.Event()
-    lock = MachineLock(tmp_path, on_wait=lambda text: (said.append(text), waiting.set()))
+    lock = MachineLock(tmp_path, on_wait=lambda text: (said.append(text), waiting.set()), patience_seconds=0)
     holder, acquired = MachineLock(tmp_path), threading.Event()
 
     def wait():
@@ -144,3 +144,14 @@ def test_the_lock_files_can_be_read_by_every_user_of_the_machine(lock, tmp_path)
         pass
     modes = {path.name: path.stat().st_mode & 0o044 for path in tmp_path.iterdir()}
     assert modes == {"pytest-inferopt-room.lock": 0o044, "pytest-inferopt-turnstile.lock": 0o044}
+
+
+def test_a_short_wait_is_not_worth_a_word(tmp_path):
+    said = []
+    lock, holder = MachineLock(tmp_path, on_wait=said.append, patience_seconds=PATIENCE_SECONDS), MachineLock(tmp_path)
+    with ExitStack() as stack:
+        stack.enter_context(holder.measuring())
+        threading.Timer(0.05, stack.pop_all().close).start()
+        with lock.measuring():
+            pass
+    assert said == []
