@@ -135,7 +135,7 @@
     }),
     { rootMargin: "400px" },
   );
-  const whenIdle = window.requestIdleCallback ?? ((act) => setTimeout(act, 50));
+  const whenIdle = (act) => (window.requestIdleCallback ? requestIdleCallback(act, { timeout: 500 }) : setTimeout(act, 50));
   const drawRest = (left) => { if (left.length) draw(left[0]).then(() => whenIdle(() => drawRest(left.slice(1)))); };
   load().then(
     () => { plots.forEach((plot) => near.observe(plot)); whenIdle(() => drawRest(plots)); },

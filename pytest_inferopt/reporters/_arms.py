@@ -22,11 +22,13 @@ class Arm:
     """One of them.
 
     Attributes:
+        position: its number in the tables, from 0.
         label: what it is called everywhere in the report; no two arms of a model have the same.
         look: which colour, shape and dash it has, 0 to `LOOKS` − 1; the original's is 0.
         variant: its figures.
     """
 
+    position: int
     label: str
     look: int
     variant: VariantResult
@@ -48,5 +50,6 @@ def arms_of(result: RunResult) -> tuple[Arm, ...]:
             number += 1
             label = f"{name} ({number})"
         taken.add(label)
-        arms.append(Arm(label, position if position < LOOKS else 1 + (position - 1) % (LOOKS - 1), variant))
+        look = position if position < LOOKS else 1 + (position - 1) % (LOOKS - 1)
+        arms.append(Arm(position, label, look, variant))
     return tuple(arms)

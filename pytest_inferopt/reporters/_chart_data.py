@@ -36,7 +36,7 @@ def datasets_of(result: RunResult, arms: tuple[Arm, ...]) -> dict[str, Rows]:
     first = result.request.batch_sizes[0]
     is_less_better = result.original.accuracy is not None and result.original.accuracy.direction == "lower"
     sizes: Rows = [
-        {"arm": arm.label, "mb": arm.variant.size_mb, "text": size_text(arm.variant.size_bytes)}
+        {**_named(arm), "mb": arm.variant.size_mb, "text": size_text(arm.variant.size_bytes)}
         for arm in arms
         if arm.variant.size_bytes is not None and arm.variant.role != "context"
     ]
@@ -50,7 +50,7 @@ def datasets_of(result: RunResult, arms: tuple[Arm, ...]) -> dict[str, Rows]:
         "size_limits": [{"name": name, "mb": mb} for name, mb in size_limits(result) if mb <= room_mb],
         "latency": [row for arm, latency in _cells(arms) for row in _percentiles(arm, latency)],
         "throughput": [
-            {"arm": arm.label, "batch": latency.batch_size, "rows": _short(latency.throughput_rows_per_second)}
+            {**_named(arm), "batch": latency.batch_size, "rows": _short(latency.throughput_rows_per_second)}
             for arm, latency in _cells(arms)
             if latency.throughput_rows_per_second
         ],
@@ -58,6 +58,11 @@ def datasets_of(result: RunResult, arms: tuple[Arm, ...]) -> dict[str, Rows]:
         "quantiles": [row for arm in arms for row in _curves(arm, result, "quantiles_ms")],
         "warmup": [row for arm in arms for row in _curves(arm, result, "warmup_ms")],
     }
+
+
+def _named(arm: Arm) -> dict[str, Any]:
+    """Vega groups by `arm`, a number, since a name may be one that JavaScript has taken: ``constructor``."""
+    return {"arm": arm.position, "label": arm.label}
 
 
 def _cells(arms: Iterable[Arm]) -> Iterator[tuple[Arm, Latency]]:
@@ -71,7 +76,7 @@ def _pareto(result: RunResult, arms: Iterable[Arm], batch_size: int) -> Iterator
         if found is None or found.score is None or latency is None or not latency.p95_ms:
             continue
         yield {
-            "arm": arm.label,
+            **_named(arm),
             "ms": _short(latency.p95_ms),
             "p95": ms_text(latency.p95_ms),
             "score": _short(found.score),
@@ -105,7 +110,7 @@ def _percentiles(arm: Arm, latency: Latency) -> Iterator[dict[str, Any]]:
         interval = latency.intervals.get(name)
         low, high = (interval.low, interval.high) if interval else (None, None)
         yield {
-            "arm": arm.label,
+            **_named(arm),
             "batch": latency.batch_size,
             "stat": name,
             "ms": _short(milliseconds),
@@ -121,7 +126,7 @@ def _speedups(arms: Iterable[Arm]) -> Iterator[dict[str, Any]]:
             if found.estimate:
                 low, high = found.interval.low or found.estimate, found.interval.high or found.estimate
                 yield {
-                    "arm": arm.label,
+                    **_named(arm),
                     "batch": batch_size,
                     "times": _short(found.estimate),
                     "low": _short(low),
@@ -138,10 +143,10 @@ def _curves(arm: Arm, result: RunResult, field: str) -> Iterator[dict[str, Any]]
         curve: tuple[float, ...] = getattr(latency, field)
         is_warmup = field == "warmup_ms"
         shown = [value for value in curve if value > 0]
-        shown += [latency.cold_call_ms] if is_warmup and latency.cold_call_ms else []
         if shown:
+            shown += [latency.cold_call_ms] if is_warmup and latency.cold_call_ms else []
             yield {
-                "arm": arm.label,
+                **_named(arm),
                 "batch": batch_size,
                 "cold": is_warmup,
                 "last": len(curve) - 1 or 1,

@@ -21,6 +21,7 @@ class Looks:
     """The encodings that draw an arm alike in every chart; the legend stands in the page, above the charts."""
 
     def __init__(self, arms: tuple[Arm, ...]) -> None:
+        self.positions = [arm.position for arm in arms]
         self.labels = [arm.label for arm in arms]
         self._looks = [arm.look for arm in arms]
 
@@ -29,18 +30,18 @@ class Looks:
         import altair as alt
 
         colors = [f"var(--arm-{look})" for look in self._looks]
-        return alt.Color("arm:N", legend=None, scale=alt.Scale(domain=self.labels, range=colors))
+        return alt.Color("arm:N", legend=None, scale=alt.Scale(domain=self.positions, range=colors))
 
     def shape(self) -> alt.Shape:
         """A mark's shape."""
         import altair as alt
 
         shapes = [SHAPES[look] for look in self._looks]
-        return alt.Shape("arm:N", legend=None, scale=alt.Scale(domain=self.labels, range=shapes))
+        return alt.Shape("arm:N", legend=None, scale=alt.Scale(domain=self.positions, range=shapes))
 
     def dash(self) -> alt.StrokeDash:
         """A line's dash."""
         import altair as alt
 
         dashes = [DASHES[look] for look in self._looks]
-        return alt.StrokeDash("arm:N", legend=None, scale=alt.Scale(domain=self.labels, range=dashes))
+        return alt.StrokeDash("arm:N", legend=None, scale=alt.Scale(domain=self.positions, range=dashes))

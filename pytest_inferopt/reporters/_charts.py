@@ -54,7 +54,7 @@ def charts_of(result: RunResult, arms: tuple[Arm, ...], data: Data) -> tuple[Cha
     for key, (draw, title, reading) in KINDS.items():
         if not data[key]:
             continue
-        shown = [arm.label for arm in arms if any(row["arm"] == arm.label for row in data[key])]
+        shown = [arm.label for arm in arms if any(row["arm"] == arm.position for row in data[key])]
         description = f"{title} of {printable(result.name)}: {', '.join(shown)}. The tables hold the figures."
         drawn = draw(result, looks, data)
         drawn = drawn.properties(width="container", autosize=alt.AutoSizeParams(type="fit", contains="padding"))
@@ -77,12 +77,13 @@ def _pareto(result: RunResult, looks: Looks, data: Data) -> Any:
     x_values = [row["ms"] for row in rows + limits]
     x = alt.X("ms:Q", title=f"p95 at batch {first}, ms", scale=figure_scale(x_values), axis=figure_axis(x_values))
     y_domain = padded_domain([row["score"] for row in rows + floors])
-    y_title = f"{metric} (less is better)" if is_less_better else metric
+    # Never a name alone: Vega takes a title such as "constructor" for one of its own operators.
+    y_title = f"{metric} ({'less' if is_less_better else 'more'} is better)"
     y = alt.Y("score:Q", title=y_title, scale=alt.Scale(domain=y_domain, reverse=is_less_better, nice=False))
     points = alt.Chart(alt.NamedData("pareto"))
     front = points.transform_filter("datum.front")
     tooltip = [
-        alt.Tooltip("arm:N", title="variant"),
+        alt.Tooltip("label:N", title="variant"),
         alt.Tooltip("p95:N", title="p95, ms"),
         alt.Tooltip("score:Q", title="score", format=".4f"),
         alt.Tooltip("size:N", title="size"),
@@ -97,7 +98,7 @@ def _pareto(result: RunResult, looks: Looks, data: Data) -> Any:
             size=size, shape=looks.shape(), color=looks.color(), tooltip=tooltip
         ),
         points.mark_text(dy=alt.ExprRef("datum.is_below ? 22 : -20"), fontWeight=600, limit=140).encode(
-            text="arm:N", color=looks.color()
+            text="label:N", color=looks.color()
         ),
     ).encode(x=x, y=y)
     limits_drawn = [*_vertical_limit("p95_limits", x)] if limits else []
@@ -140,10 +141,10 @@ def _speedup(_: RunResult, looks: Looks, data: Data) -> Any:
     scale, axis = figure_scale(values), figure_axis(values)
     x = alt.X("times:Q", title=title, scale=scale, axis=axis)
     y = alt.Y("batch:O", title="batch size", sort=batches, axis=alt.Axis(ticks=False, domain=False, grid=False))
-    offset = alt.YOffset("arm:N", sort=looks.labels)
+    offset = alt.YOffset("arm:N", sort=looks.positions)
     base = alt.Chart(alt.NamedData("speedup"))
     tooltip = [
-        alt.Tooltip("arm:N", title="variant"),
+        alt.Tooltip("label:N", title="variant"),
         alt.Tooltip("batch:O", title="batch size"),
         alt.Tooltip("times:Q", title="speed-up", format=".3~g"),
         alt.Tooltip("low:Q", title="from", format=".3~g"),
@@ -173,7 +174,7 @@ def _latency(_: RunResult, looks: Looks, data: Data) -> Any:
     y = alt.Y("ms:Q", title=title, scale=scale, axis=axis)
     base = alt.Chart(alt.NamedData("latency")).transform_filter("datum.stat == stat")
     tooltip = [
-        alt.Tooltip("arm:N", title="variant"),
+        alt.Tooltip("label:N", title="variant"),
         alt.Tooltip("batch:Q", title="batch size"),
         alt.Tooltip("ms:Q", title="ms", format=".3~g"),
         alt.Tooltip("low:Q", title="from", format=".3~g"),
@@ -202,7 +203,7 @@ def _throughput(_: RunResult, looks: Looks, data: Data) -> Any:
     y = alt.Y("rows:Q", title="rows a second", scale=figure_scale(values), axis=figure_axis(values, "~s"))
     base = alt.Chart(alt.NamedData("throughput"))
     tooltip = [
-        alt.Tooltip("arm:N", title="variant"),
+        alt.Tooltip("label:N", title="variant"),
         alt.Tooltip("batch:Q", title="batch size"),
         alt.Tooltip("rows:Q", title="rows a second", format=",.3~r"),
     ]
@@ -224,7 +225,7 @@ def _distribution(_: RunResult, looks: Looks, data: Data) -> Any:
     x = alt.X("ms:Q", title="milliseconds a call", scale=figure_scale(values), axis=figure_axis(values))
     y = alt.Y("share:Q", title="calls that took at most as long", axis=alt.Axis(format="%"))
     tooltip = [
-        alt.Tooltip("arm:N", title="variant"),
+        alt.Tooltip("label:N", title="variant"),
         alt.Tooltip("share:Q", title="calls", format=".0%"),
         alt.Tooltip("ms:Q", title="ms", format=".3~g"),
     ]
@@ -245,7 +246,7 @@ def _warmup(_: RunResult, looks: Looks, data: Data) -> Any:
     values = _limits(rows)
     y = alt.Y("ms:Q", title="milliseconds", scale=figure_scale(values), axis=figure_axis(values))
     tooltip = [
-        alt.Tooltip("arm:N", title="variant"),
+        alt.Tooltip("label:N", title="variant"),
         alt.Tooltip("call:Q", title="call"),
         alt.Tooltip("ms:Q", title="ms", format=".3~g"),
     ]
@@ -283,13 +284,19 @@ def _sizes(_: RunResult, looks: Looks, data: Data) -> Any:
 
     rows = data["sizes"]
     x = alt.X("mb:Q", title="size of the file, MB")
-    y = alt.Y("arm:N", title=None, sort=looks.labels, axis=alt.Axis(labelLimit=130, ticks=False, domain=False))
+    axis = alt.Axis(labelExpr="labels[datum.value]", labelLimit=130, ticks=False, domain=False)
+    y = alt.Y("arm:N", title=None, sort=looks.positions, axis=axis)
+    labels = alt.param(name="labels", value=looks.labels)
     base = alt.Chart(alt.NamedData("sizes"))
-    return alt.layer(
-        base.mark_bar(height=alt.RelativeBandSize(0.6), cornerRadiusEnd=3).encode(x=x, y=y, color=looks.color()),
-        base.mark_text(align="left", dx=6, color="var(--ink)").encode(x=x, y=y, text="text:N"),
-        *(_vertical_limit("size_limits", x) if data["size_limits"] else ()),
-    ).properties(height=max(120, ROW_HEIGHT * len(rows) + 40))
+    return (
+        alt.layer(
+            base.mark_bar(height=alt.RelativeBandSize(0.6), cornerRadiusEnd=3).encode(x=x, y=y, color=looks.color()),
+            base.mark_text(align="left", dx=6, color="var(--ink)").encode(x=x, y=y, text="text:N"),
+            *(_vertical_limit("size_limits", x) if data["size_limits"] else ()),
+        )
+        .add_params(labels)
+        .properties(height=max(120, ROW_HEIGHT * len(rows) + 40))
+    )
 
 
 KINDS: dict[str, tuple[Callable[[RunResult, Looks, Data], Any], str, str]] = {

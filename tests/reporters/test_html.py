@@ -147,12 +147,12 @@ def test_an_original_that_was_not_measured_has_its_reason_and_next_step_and_no_c
 
 def test_the_table_of_variants_holds_the_figures_with_their_intervals(full_page):
     rows = [row for row in full_page.all("tr") if row.startswith(("original", "onnx", "int8", "fp16"))][:5]
+    ratio, times = "1.0000 [0.990, 1.010]", "0.500 [0.490, 0.510] 0.725 0.745 8.0× [7.8, 8.2]"
+    bad_ratio, bad_times = "0.9868 [0.975, 0.999]", "0.250 [0.245, 0.255] 0.362 0.372~ 16.0× [15.5, 16.5]"
     assert rows == [
         "original sklearn reference 41.2 MB 0.9120 400 rows – 4.00 [3.92, 4.08] 5.80 5.96 –",
-        "onnx Pareto front passed, best 9.8 MB 23.8 % 0.9120 400 rows 1.0000 [0.990, 1.010]"
-        + " 0.500 [0.490, 0.510] 0.725 0.745 8.0× [7.8, 8.2]",
-        "int8 failed: accuracy 2.5 MB 6.07 % 0.9000 400 rows 0.9868 [0.975, 0.999]"
-        + " 0.250 [0.245, 0.255] 0.362 0.372~ 16.0× [15.5, 16.5]",
+        f"onnx Pareto front passed, best 9.8 MB 23.8 % 0.9120 400 rows {ratio} {times}",
+        f"int8 failed: accuracy 2.5 MB 6.07 % 0.9000 400 rows {bad_ratio} {bad_times}",
         "fp16 not measured – – – – – – –",
         "original (n_jobs=-1) for context 41.2 MB – – 4.00 [3.92, 4.08] 5.80 5.96 –",
     ]
@@ -321,11 +321,11 @@ def test_the_longest_series_stand_in_the_page_once(reports):
     found = reports.result(reports.variant())
     data = datasets_of(found, arms_of(found))
     assert data["quantiles"][-1] == {
-        "arm": "onnx", "batch": 32, "cold": False, "last": 100, "low": 2.5, "high": 7.5,
+        "arm": 1, "label": "onnx", "batch": 32, "cold": False, "last": 100, "low": 2.5, "high": 7.5,
         "at": ["variants", "onnx", "latency", "32"],
     }  # fmt: skip
     assert data["warmup"][0] == {
-        "arm": "original sklearn", "batch": 1, "cold": True, "last": 1, "low": 4.0, "high": 40.0,
+        "arm": 0, "label": "original sklearn", "batch": 1, "cold": True, "last": 1, "low": 4.0, "high": 40.0,
         "at": ["original", "latency", "1"],
     }  # fmt: skip
 
@@ -358,7 +358,7 @@ def test_a_label_stands_below_its_mark_where_another_one_is_near(reports):
 
     found = reports.result(placed("near", 0.5, 0.912), placed("nearer", 0.51, 0.911), placed("far", 0.5, 0.8))
     rows = datasets_of(found, arms_of(found))["pareto"]
-    assert {row["arm"]: row["is_below"] for row in rows} == {
+    assert {row["label"]: row["is_below"] for row in rows} == {
         "original sklearn": False, "near": False, "nearer": True, "far": False,
     }  # fmt: skip
 
