@@ -175,8 +175,8 @@ class _Run:
             # At once, so that what is done stays done when a later variant takes the worker or the time with it.
             with self._stage("examine"):
                 self._examine(variant)
-            if is_made:
-                self._judge_size(variant)
+            if is_made and variant.path is not None:
+                self._judge_size(variant, variant.path.stat().st_size)
             variants.append(variant)
         return variants
 
@@ -365,12 +365,10 @@ class _Run:
         ]
         return measured
 
-    def _judge_size(self, variant: _Variant) -> None:
+    def _judge_size(self, variant: _Variant, size_bytes: int) -> None:
         """Hold its file against the size budgets, whatever else becomes of it."""
-        if variant.path is not None:
-            size_bytes = variant.path.stat().st_size
-            sizes = [budget for budget in self._request.budgets if isinstance(budget, SizeBudget)]
-            variant.checks += [judge_size(variant.name, budget, size_bytes) for budget in sizes]
+        sizes = [budget for budget in self._request.budgets if isinstance(budget, SizeBudget)]
+        variant.checks += [judge_size(variant.name, budget, size_bytes) for budget in sizes]
 
     def _judge_latency(self, variants: list[_Variant], measured: dict[str, Any]) -> None:
         """Hold the variants against the latency budgets, in processes of their own."""

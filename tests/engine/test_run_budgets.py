@@ -15,6 +15,7 @@ from pytest_inferopt.domain.request import parse_request
 from pytest_inferopt.engine.execute import Worker
 from pytest_inferopt.engine.store import Store
 from pytest_inferopt.errors import WorkerError
+from pytest_inferopt.registry import discover
 
 ROWS = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
 LABELS = (ROWS[:, 0] > 0).astype(int)
@@ -33,7 +34,9 @@ def optimize(tmp_path, worker):
     def optimize(*budgets, model=MODEL, using=None, training=None, **fields):
         request = parse_request({**FEW, "budget": budgets, **fields}, where="test")
         subject = Subject(model, Dataset(ROWS, LABELS), training, by_value=(sys.modules[__name__],))
-        return run(request, subject, worker=using or worker, store=Store(tmp_path / "store"))
+        # Found anew, because a test brings a technique of its own.
+        registry = discover.__wrapped__()
+        return run(request, subject, worker=using or worker, registry=registry, store=Store(tmp_path / "store"))
 
     return optimize
 
