@@ -9,8 +9,8 @@ import sys
 import pytest
 
 HEAVY = {
-    "cloudpickle", "joblib", "lightgbm", "numpy", "onnx", "onnxmltools", "onnxruntime", "pandas", "pyarrow", "pydantic",
-    "rich", "scipy", "skl2onnx", "sklearn", "tensorflow", "torch", "xgboost",
+    "altair", "cloudpickle", "jinja2", "joblib", "lightgbm", "numpy", "onnx", "onnxmltools", "onnxruntime", "pandas",
+    "pyarrow", "pydantic", "rich", "scipy", "skl2onnx", "sklearn", "tensorflow", "torch", "vl_convert", "xgboost",
 }  # fmt: skip
 REPORT = """
 import json, sys
