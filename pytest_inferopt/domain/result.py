@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from pytest_inferopt.domain.environment import Environment
 from pytest_inferopt.domain.request import OptimizationRequest
@@ -61,10 +61,26 @@ def is_red(outcome: Outcome, *, strict: bool = False) -> bool:
     return outcome in RED or (strict and outcome == "inconclusive")
 
 
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_surrogates(item) for item in value]
+    return tuple(map(_without_surrogates, value)) if isinstance(value, tuple) else value
+
+
 class Record(BaseModel):
     """A stored record: immutable, and it keeps fields that it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="allow", ser_json_inf_nan="null")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _storable(cls, value: Any) -> Any:
+        """Escape what UTF-8 cannot hold: bytes of a command line or path that were no text."""
+        return {name: _without_surrogates(item) for name, item in value.items()} if isinstance(value, dict) else value
 
 
 T = TypeVar("T")

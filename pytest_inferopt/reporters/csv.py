@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pytest_inferopt.domain.plugins import Reporter
 from pytest_inferopt.domain.rows import COLUMNS, flat_rows
+from pytest_inferopt.domain.text import printable
 
 if TYPE_CHECKING:
     from pytest_inferopt.domain.report import Report
@@ -21,6 +22,9 @@ __all__ = ["Csv"]
 # separator or a line end within a cell starts a new cell in a spreadsheet that separates by semicolons or ignores
 # quotes. https://owasp.org/www-community/attacks/CSV_Injection
 FORMULA = re.compile(r"(^|[;\t\r\n])(\s*)(?=[-=+@\uff1d\uff0b\uff0d\uff20])|^(?=[\t\r\n])")
+
+UNBROKEN = re.compile(r"[^\t\r\n]+")
+LONGEST_ESCAPE = len(r"\U0010ffff")
 
 
 class Csv(Reporter):
@@ -48,4 +52,10 @@ def _cell(value: Value) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
-    return FORMULA.sub(r"\1'\2", value) if isinstance(value, str) else repr(value)
+    return _text(value) if isinstance(value, str) else repr(value)
+
+
+def _text(text: str) -> str:
+    """A text that is no formula, with other control characters than tabs and line ends escaped."""
+    shown = UNBROKEN.sub(lambda run: printable(run[0], LONGEST_ESCAPE * len(run[0])), text)
+    return FORMULA.sub(r"\1'\2", shown)

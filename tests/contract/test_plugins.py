@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,11 +18,13 @@ from sklearn.neural_network import MLPClassifier
 
 from pytest_inferopt.domain.artifact import Dataset, RunOptions, Workbench
 from pytest_inferopt.domain.plugins import PLUGIN_KINDS, DatasetSource
+from pytest_inferopt.domain.report import parse_report
 from pytest_inferopt.domain.request import TechniqueSpec
 from pytest_inferopt.registry import discover
 
 REGISTRY = discover()
 PLUGINS = [plugin for kind in PLUGIN_KINDS for _, plugin in sorted(REGISTRY.plugins[kind].items())]
+REPORTERS = [plugin for _, plugin in sorted(REGISTRY.plugins["reporters"].items())]
 TECHNIQUES = [plugin for _, plugin in sorted(REGISTRY.plugins["techniques"].items())]
 X, Y = load_digits(return_X_y=True)
 X = (X / 16).astype(np.float32)
@@ -216,3 +219,55 @@ def test_a_technique_gives_the_same_bytes_in_two_processes_or_says_why_not(techn
         (tmp_path / str(number)).mkdir()
         digests.add(fresh(APPLY, tmp_path / "task.pkl", tmp_path / str(number)).strip())
     assert digests == {digest(after.path)} or any("not reproducible" in note for note in after.notes)
+
+
+# --- reporters --------------------------------------------------------------------------------------------------
+
+EVERY_REPORTER = pytest.mark.parametrize("reporter", REPORTERS, ids=by_name)
+HOSTILE = "\x1b[31m<b>|`@user`\u202e\x00\n=1+1\ud800"
+NO_NUMBER = re.compile(r"\b(?:nan|inf|infinity)\b", re.IGNORECASE)
+
+
+@EVERY_REPORTER
+@pytest.mark.parametrize("which", ["full", "empty", "unmeasured"])
+def test_a_reporter_draws_any_report_the_same_twice_and_leaves_it_as_it_is(reporter, which, reports):
+    report = getattr(reports, which)()
+    before = report.model_dump_json()
+    assert reporter().render(report) == reporter().render(report)
+    assert report.model_dump_json() == before
+
+
+@EVERY_REPORTER
+def test_a_reporter_names_every_model_and_variant(reporter, reports):
+    text = reporter().render(reports.full())
+    names = {"churn", "price", "original", "onnx", "int8", "fp16", "optimized"}
+    timed_only = {"fp16"} if reporter.name == "pytest-benchmark" else set()
+    assert {name for name in names if name not in text} == timed_only
+
+
+@EVERY_REPORTER
+def test_a_reporter_makes_text_from_outside_inert_on_a_terminal_and_fit_for_a_file(reporter, reports):
+    text = reporter().render(reports.hostile(HOSTILE))
+    # A document keeps its text for whoever reads it next; JSON itself escapes what controls a terminal.
+    direction = set() if reporter.name == "json" else {"\u202e"}
+    assert ({"\x00", "\x1b", "\ud800"} | direction) & set(text) == set()
+    assert text.encode("utf-8")
+
+
+@EVERY_REPORTER
+def test_a_reporter_shows_no_figure_that_is_no_number(reporter, reports):
+    nan, inf = float("nan"), float("inf")
+    lost = {
+        "latency": {1: reports.latency(1, 0.5, p50_ms=nan, p95_ms=nan, p99_ms=nan, mean_ms=nan, stddev_ms=nan)},
+        "speedup": {1: reports.speedup(1, nan, nan, nan)},
+        "accuracy": reports.accuracy(0.0, inf),
+    }
+    stored = json.dumps(reports.report(reports.result(reports.variant(**lost))).to_dict())
+    report = parse_report(stored, where="test")
+    text, usual = (reporter().render(it) for it in (report, reports.full()))
+    assert len(NO_NUMBER.findall(text)) <= len(NO_NUMBER.findall(usual))
+
+
+def test_no_two_reporters_write_to_the_same_file():
+    names = [reporter.file_name for reporter in REPORTERS if reporter.file_name]
+    assert sorted(set(names)) == sorted(names)

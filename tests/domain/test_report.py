@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 
 import pytest
@@ -94,3 +95,15 @@ def test_a_batch_size_that_was_not_measured_is_named_with_those_that_were():
         result().original.latency[1]
     with pytest.raises(KeyError, match="batch size 4 was not measured"):
         parse_report(report(result()).model_dump_json(), where="here").results[0].variants["a"].latency[4]
+
+
+def test_bytes_that_are_no_text_are_escaped_so_that_a_report_can_be_stored(reports):
+    name = os.fsdecode(b"caf\xe9")
+    report = reports.report(reports.result(reports.variant(name), name=name), command=name, incidents=(name,))
+    stored = parse_report(json.dumps(report.to_dict()), where="test")
+    assert stored == report
+    assert (stored.command, stored.incidents, list(stored.results[0].variants)) == (
+        r"caf\udce9",
+        (r"caf\udce9",),
+        [r"caf\udce9"],
+    )

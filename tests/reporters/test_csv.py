@@ -67,3 +67,8 @@ def test_pandas_reads_numbers_as_numbers_and_truth_as_truth(reports):
 
 def test_a_report_without_results_has_its_columns_alone(reports):
     assert parsed(reports.empty()) == [list(COLUMNS)]
+
+
+def test_what_does_not_print_is_escaped_but_for_tabs_and_line_ends(reports):
+    report = reports.report(reports.result(reports.variant("\x1b[31m\x00a\tb\r\nc\u202e\ud800")))
+    assert shown(report, "variant")[-1] == ("\\x1b[31m\\x00a\tb\r\nc\\u202e\\ud800",)
