@@ -78,6 +78,18 @@ def test_time_that_runs_out_is_shared_evenly_by_the_cells_to_come(alone, scripte
     assert [answer["calls"] for answer in answers] == [18, 18]
 
 
+def test_opening_a_session_costs_none_of_the_time_for_measuring(clock, scripted):
+    session = scripted("slow", 100)
+
+    def opened(_):
+        clock.pass_ms(60_000)
+        return session
+
+    spec = SPEC.model_copy(update={"measure_seconds": 4.0, "warmup_iterations": 1})
+    answers = measure_alone(opened, ROWS, [asked(1, 200, 95), asked(2, 200, 95)], spec, clock=clock)
+    assert [answer["calls"] for answer in answers] == [18, 18]
+
+
 def test_what_one_cell_leaves_of_the_time_goes_to_the_next(alone, scripted):
     sessions = {1: scripted("fast", 10), 2: scripted("slow", 100)}
     answers = alone(sessions, asked(1, 20, 95), asked(2, 200, 95), measure_seconds=4.0, warmup_iterations=1)
