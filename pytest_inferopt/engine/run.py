@@ -458,7 +458,7 @@ class _Run:
             best=best_variant(results, self._request.batch_sizes[0]),
             samples=self._samples,
             probe_ms=self._probe_ms,
-            notes=(*self._notes, *filter(None, [self._tools.store.warning])),
+            notes=(*self._original["notes"], *self._notes, *filter(None, [self._tools.store.warning])),
             seconds=self._seconds,
         )
 

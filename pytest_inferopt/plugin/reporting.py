@@ -30,13 +30,21 @@ if TYPE_CHECKING:
 
 __all__ = ["STORE_KEY", "Reporting", "attach"]
 
-ATTRIBUTE = "inferopt_results"
+RESULTS = "inferopt_results"
+INCIDENT = "inferopt_incident"
 STORE_KEY = "inferopt_store"
 
 
-def attach(report: pytest.TestReport, results: Sequence[RunResult]) -> None:
-    """Send results along with a test report, to whatever process reads it: plain text crosses every transport."""
-    setattr(report, ATTRIBUTE, [result.model_dump_json() for result in results])
+def attach(report: pytest.TestReport, results: Sequence[RunResult], incident: str) -> None:
+    """Send along with a test report, to whatever process reads it, what came of its phase.
+
+    Args:
+        report: the test report; plain text on it crosses every transport.
+        results: what was measured.
+        incident: why something was not; empty where nothing is missing.
+    """
+    setattr(report, RESULTS, [result.model_dump_json() for result in results])
+    setattr(report, INCIDENT, incident)
 
 
 class Reporting:
@@ -59,6 +67,7 @@ class Reporting:
         # A test that runs again, whatever plugin makes it, has the last word.
         self._results: dict[tuple[str, str], RunResult] = {}
         self._incidents: list[str] = []
+        self._told: dict[str, str] = {}
         self._published: tuple[Published, ...] = ()
         self._is_listening = False
         self._finished: set[str] = set()
@@ -85,7 +94,11 @@ class Reporting:
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the results that come with a test report."""
-        for document in getattr(report, ATTRIBUTE, ()):
+        if report.when == "setup":
+            self._told.pop(report.nodeid, None)
+        if incident := getattr(report, INCIDENT, ""):
+            self._told[report.nodeid] = incident
+        for document in getattr(report, RESULTS, ()):
             result = RunResult.model_validate_json(document)
             self._results[result.test_id, result.name] = result
         if report.when == "teardown":
@@ -94,6 +107,7 @@ class Reporting:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write the reports, however the session ended."""
+        self._incidents += [f"{printable(test, 300)}: {text}" for test, text in self._told.items()]
         if not self._results and not self._incidents:
             return
         is_stopped = bool(session.shouldstop or session.shouldfail) and len(self._finished) < session.testscollected

@@ -39,6 +39,7 @@ REPORTING = "inferopt-reporting"
 DEFAULT_REPORTS = ("terminal", "html")
 UNCHECKED = pytest.StashKey[list["RunResult"]]()
 UNSENT = pytest.StashKey[list["RunResult"]]()
+INCIDENT = pytest.StashKey[str]()
 CALLS = pytest.StashKey[list[str]]()
 
 
@@ -131,15 +132,17 @@ class InferoptSession:
         item.stash[CALLS] = []
         item.stash[UNCHECKED] = []
         item.stash[UNSENT] = []
+        item.stash[INCIDENT] = ""
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Send the results that came up in this phase along with its report."""
         report = yield
-        unsent = item.stash.get(UNSENT, [])
-        if unsent:
-            attach(report, unsent)
+        unsent, incident = item.stash.get(UNSENT, []), item.stash.get(INCIDENT, "")
+        if unsent or incident:
+            attach(report, unsent, incident)
             unsent.clear()
+            item.stash[INCIDENT] = ""
         return report
 
     def pytest_unconfigure(self) -> None:
@@ -167,6 +170,7 @@ class InferoptSession:
                 result = self._run(request, live, (x, y, groups), name, fields)
             except InferoptError as error:
                 wrong = f"inferopt: {error}"
+                request.node.stash[INCIDENT] = str(error)
             if wrong is not None:
                 # Outside of the except, or pytest would tell the same story twice.
                 pytest.fail(wrong, pytrace=False)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_inferopt.domain.report import parse_report
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -68,6 +70,34 @@ def test_e64_ctrl_c_ends_the_run_with_exit_code_2_and_leaves_no_worker(folder):
     running.send_signal(signal.SIGINT)
     output, _ = running.communicate(timeout=60)
     assert running.returncode == 2, output.decode()
+    assert workers
+    assert [pid for pid in workers if is_alive(pid)] == []
+
+
+def test_e65_a_cancelled_job_leaves_a_report_of_what_was_measured_and_says_that_it_is_partial(folder):
+    (folder / "test_model.py").write_text(
+        TEST + "def test_slow(inferopt):\n    import time\n    open('started', 'w').close()\n    time.sleep(600)\n"
+    )
+    running = subprocess.Popen(
+        [sys.executable, "-m", "pytest", *OPTIONS, "--inferopt-report=json", "--inferopt-report=terminal"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    deadline = time.monotonic() + 60
+    while not (folder / "started").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    workers = descendants(running.pid)
+    running.send_signal(signal.SIGTERM)
+    output, _ = running.communicate(timeout=60)
+    assert running.returncode == 2, output.decode()
+    assert "inferopt: ended by SIGTERM; the reports hold what was measured until then" in output.decode()
+    report = parse_report((folder / ".inferopt" / "report.json").read_bytes(), where="report.json")
+    assert (report.is_partial, report.verdict, [result.name for result in report.results]) == (
+        True,
+        "partial",
+        ["digits"],
+    )
     assert workers
     assert [pid for pid in workers if is_alive(pid)] == []
 
