@@ -95,7 +95,7 @@ def disagreements_table(result: RunResult) -> Table:
     )
     rows = (
         (model.name, str(row.row), *(NOTHING if it is None else it for it in (row.expected, row.original, row.variant)),
-         _figure(row.difference))
+         NOTHING if row.difference is None else f"{row.difference:.2g}")
         for model in result.variants.values()
         if model.conversion is not None
         for row in model.conversion.worst_rows

@@ -103,7 +103,7 @@ def _model(result: RunResult) -> Model:
     details = {
         "All batch sizes": latency_table(result),
         "All checks": checks_table(result),
-        "Rows that are answered most differently": disagreements_table(result),
+        "Rows that differ most": disagreements_table(result),
         "Steps": steps_table(result),
     }
     return Model(
