@@ -283,7 +283,7 @@ def _sizes(_: RunResult, looks: Looks, data: Data) -> Any:
     import altair as alt
 
     rows = data["sizes"]
-    x = alt.X("mb:Q", title="size of the file, MB")
+    x = alt.X("mb:Q", title="size of the file, MB", axis=alt.Axis(tickCount=5))
     axis = alt.Axis(labelExpr="labels[datum.value]", labelLimit=130, ticks=False, domain=False)
     y = alt.Y("arm:N", title=None, sort=looks.positions, axis=axis)
     labels = alt.param(name="labels", value=looks.labels)

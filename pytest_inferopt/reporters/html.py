@@ -30,7 +30,9 @@ class Html(Reporter):
         from pytest_inferopt.reporters._html_page import page_of
         from pytest_inferopt.reporters._templates import environment
 
-        page = page_of(report)
+        # The page draws what its JSON says, in which a figure that is no number is none.
+        document = report.to_dict()
+        page = page_of(type(report).model_validate(document))
         charts = {
             "config": script.CHART_CONFIG,
             "models": {
@@ -55,6 +57,6 @@ class Html(Reporter):
                 script=Markup(script.own_script()),  # noqa: S704
                 library=Markup(script.packed_chart_library() if has_charts else ""),  # noqa: S704
                 charts_json=Markup(script.data_json(charts)),  # noqa: S704
-                report_json=Markup(script.data_json(report.to_dict())),  # noqa: S704
+                report_json=Markup(script.data_json(document)),  # noqa: S704
             )
         )

@@ -340,6 +340,17 @@ def test_a_latency_of_zero_has_no_place_on_a_logarithmic_axis(reports):
     assert Html().render(reports.report(found))
 
 
+def test_a_figure_that_is_no_number_is_a_dash_and_no_mark(reports):
+    nan = float("nan")
+    lost = reports.variant(latency={1: reports.latency(1, 0.5, p50_ms=nan, p95_ms=nan, p99_ms=nan)}, speedup={})
+    page = Page(Html().render(reports.report(reports.result(lost))))
+    assert [row for row in page.all("tr") if row.startswith("onnx passed")] == [
+        "onnx passed 9.8 MB 23.8 % 0.9120 400 rows 1.0000 [0.990, 1.010] – – – –"
+    ]
+    latency = page.data("charts-json")["models"]["model-1"]["datasets"]["latency"]
+    assert {row["label"] for row in latency} == {"original sklearn"}
+
+
 def test_names_that_look_the_same_are_numbered(reports):
     found = reports.result(reports.variant("a" * 50 + "1"), reports.variant("a" * 50 + "2"))
     assert [arm.label for arm in arms_of(found)] == ["original sklearn", "a" * 39 + "…", "a" * 39 + "… (2)"]
