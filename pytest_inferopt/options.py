@@ -180,13 +180,13 @@ OPTIONS: tuple[Option, ...] = (
     Option("--inferopt-gate", "Whether a proven regression fails: strict, on or warn.", as_text, "gate", "on", "MODE"),
     Option(
         "--inferopt-report",
-        "A report as TYPE or TYPE:DEST.",
+        "A report as TYPE or TYPE:DEST: terminal, html, md, json, csv or pytest-benchmark.",
         as_text,
-        default=("terminal",),
+        default=("terminal", "html"),
         metavar="TYPE[:DEST]",
         is_repeatable=True,
     ),
-    Option("--inferopt-store", "Where models are kept between runs.", as_text, default=".inferopt", metavar="PATH"),
+    Option("--inferopt-store", "Where models and reports are kept.", as_text, default=".inferopt", metavar="PATH"),
     Option("--inferopt-no-cache", "Optimize again even if nothing changed."),
 )
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from pydantic import TypeAdapter
 
@@ -113,3 +115,8 @@ def test_an_environment_variable_is_read_as_the_option_of_its_field_is():
 def test_what_comes_later_is_a_field_or_an_option():
     known = {*OptimizationRequest.model_fields, *(option.flag for option in OPTIONS)}
     assert set(LATER) <= known
+
+
+def test_every_option_has_its_effect_tested_in_a_file_of_its_own():
+    folder = Path(__file__).parent / "plugin" / "options"
+    assert {path.stem for path in folder.glob("test_*.py")} == {f"test_{dest(option)}" for option in OPTIONS}

@@ -134,10 +134,12 @@ def check_text(check: Check) -> str:
 def headline(report: Report) -> str:
     """A report's verdict in one sentence."""
     models = len(report.results)
+    lost = len(report.incidents)
+    ended = f" {lost} test{'s' if lost > 1 else ''} left no result." if lost else ""
+    ended += " The session was ended before it was done." if report.is_partial else ""
     if not models:
-        return "Nothing was measured."
+        return f"Nothing was measured.{ended}"
     red = [result.name for result in report.results if not result.passed]
-    ended = " The session was ended before it was done." if report.is_partial else ""
     count = f"{models} model{'s' if models > 1 else ''}"
     if not red:
         return f"{count} passed.{ended}"

@@ -102,7 +102,7 @@ def _published(report: Report, destination: Destination, registry: Registry) -> 
 
 
 def _with_samples_beside(report: Report, path: Path) -> Report:
-    """The report with its samples copied to ``<stem>-samples/`` beside the file, under their digests."""
+    """The report with its samples in ``<stem>-samples/`` beside the file, under their digests."""
     folder = path.with_name(f"{path.stem}-samples")
     results = tuple(
         result if result.samples is None else _moved(result, result.samples, folder, path.parent)
@@ -112,7 +112,9 @@ def _with_samples_beside(report: Report, path: Path) -> Report:
 
 
 def _moved(result: RunResult, samples: Samples, folder: Path, parent: Path) -> RunResult:
-    source, target = Path(samples.path), folder / f"{samples.sha256}.npz"
+    source = Path(samples.path)
+    # Beside a report in the store they lie already.
+    target = source if source.is_relative_to(parent) else folder / f"{samples.sha256}.npz"
     if not target.exists():
         with source.open("rb") as content, replacing(target) as stream:
             shutil.copyfileobj(content, stream)

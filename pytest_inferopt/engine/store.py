@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -22,10 +23,13 @@ from pytest_inferopt.engine.files import replacing, write_text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Document", "Store", "file_sha256"]
+    from pytest_inferopt.domain.result import RunResult
+
+__all__ = ["Document", "Store", "file_sha256", "result_key"]
 
 IGNORE_ALL = "# Written by pytest-inferopt: nothing here belongs into version control.\n*\n"
 KEPT = ("models", "samples", "steps", "results")
+READABLE_CHARACTERS = 40
 SECONDS_PER_DAY = 86_400
 MAX_AGE_DAYS = 30.0
 MAX_BYTES = 10_000_000_000
@@ -167,6 +171,17 @@ def _mark_as_used(path: Path) -> None:
     # A store that is shared read-only still serves.
     with contextlib.suppress(OSError):
         os.utime(path)
+
+
+def result_key(result: RunResult) -> str:
+    """The name under which a test's latest result is kept: readable, and different for every test and call.
+
+    Names that differ only in case, in their normal form or beyond their first characters do not meet, because the
+    digest is of the name as it is.
+    """
+    digest = hashlib.sha256(f"{result.test_id}\0{result.name}".encode("utf-8", "surrogatepass")).hexdigest()
+    readable = re.sub(r"[^a-z0-9]+", "-", result.name.lower()).strip("-")[:READABLE_CHARACTERS]
+    return f"{readable}-{digest[:16]}" if readable else digest[:16]
 
 
 def file_sha256(path: Path) -> str:

@@ -17,8 +17,9 @@ from pytest_inferopt.domain.environment import Environment
 from pytest_inferopt.domain.request import parse_request
 from pytest_inferopt.engine.execute import Worker
 from pytest_inferopt.engine.publish import parse_destinations
-from pytest_inferopt.engine.store import Store
+from pytest_inferopt.engine.store import Store, result_key
 from pytest_inferopt.errors import InferoptError, UsageError
+from pytest_inferopt.options import OPTIONS
 from pytest_inferopt.plugin import is_inferopt_test
 from pytest_inferopt.plugin.given import fields_given, others_given
 from pytest_inferopt.plugin.properties import properties_of
@@ -36,7 +37,7 @@ __all__ = ["InferoptSession"]
 
 MARKER = "pytest.mark.inferopt"
 REPORTING = "inferopt-reporting"
-DEFAULT_REPORTS = ("terminal", "html")
+DEFAULT = {option.flag: option.default for option in OPTIONS}
 UNCHECKED = pytest.StashKey[list["RunResult"]]()
 UNSENT = pytest.StashKey[list["RunResult"]]()
 INCIDENT = pytest.StashKey[str]()
@@ -59,11 +60,11 @@ class InferoptSession:
         self._reuse = "--inferopt-no-cache" not in others
         # Set where this is one of xdist's workers: the controller has settled the store, and makes the reports.
         told: dict[str, Any] | None = getattr(config, "workerinput", None)
-        place = others.get("--inferopt-store") or project.get("store") or ".inferopt"
+        place = others.get("--inferopt-store") or project.get("store") or DEFAULT["--inferopt-store"]
         self._store = Store(config.rootpath / place if told is None else Path(told[STORE_KEY]))
         self._worker = Worker()
         if told is None:
-            self._report(others.get("--inferopt-report") or project.get("report") or DEFAULT_REPORTS)
+            self._report(others.get("--inferopt-report") or project.get("report") or DEFAULT["--inferopt-report"])
 
     def _report(self, wanted: str | tuple[str, ...]) -> None:
         """Have this process make the reports."""
@@ -235,6 +236,7 @@ class InferoptSession:
         result = result.model_copy(
             update={"test_id": item.nodeid, "attempt": attempt, "notes": (*result.notes, *again)}
         )
+        self._store.put("results", result_key(result), result.to_dict())
         item.stash[UNSENT].append(result)
         _set_properties(item, result)
         return result

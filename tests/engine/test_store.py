@@ -7,11 +7,12 @@ import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from pytest_inferopt.engine import store as store_module
-from pytest_inferopt.engine.store import Store, file_sha256
+from pytest_inferopt.engine.store import Store, file_sha256, result_key
 from pytest_inferopt.errors import NotMeasuredError
 
 
@@ -254,3 +255,26 @@ def test_e69_where_the_store_cannot_be_written_a_temporary_folder_serves_and_say
 def test_a_store_that_can_be_written_warns_of_nothing(store, model):
     store.keep(model)
     assert store.warning == ""
+
+
+# --- keys of results --------------------------------------------------------------------------------------------
+
+
+def key(name, test_id="test_a.py::test_a"):
+    return result_key(SimpleNamespace(name=name, test_id=test_id))
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a\0b", "\udcff", "💡", "x" * 300, "CON", ".", ""])
+def test_f84_any_name_makes_a_key_that_is_a_plain_file_name(name):
+    assert re.fullmatch(r"([a-z0-9][a-z0-9-]*-)?[0-9a-f]{16}", key(name))
+    assert len(key(name)) < 64
+
+
+def test_f84_names_that_a_filesystem_may_take_for_one_have_keys_of_their_own():
+    names = ["churn", "Churn", "caf\u00e9", "cafe\u0301", "x" * 299, "x" * 300, "a-b", "a b"]
+    assert len({key(name).lower() for name in names}) == len(names)
+
+
+def test_the_same_call_of_the_same_test_has_the_same_key():
+    assert key("churn") == key("churn") != key("churn", "test_b.py::test_a")
+    assert key("Churn model").startswith("churn-model-")
