@@ -127,7 +127,7 @@ def _lead(result: RunResult, variant: VariantResult | None) -> str:
         return "No variant was made."
     if result.best is None:
         return f"No variant passed. These are the figures of {text(variant.name, 80)}."
-    return f"{'Best' if len(result.variants) > 1 else 'The'} variant: {text(variant.name, 80)}"
+    return f"{'Best variant' if len(result.variants) > 1 else 'Variant'}: {text(variant.name, 80)}"
 
 
 def _facts(variant: VariantResult, result: RunResult) -> tuple[Fact, ...]:

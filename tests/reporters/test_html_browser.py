@@ -290,13 +290,15 @@ def test_the_theme_can_be_chosen_where_storage_is_refused(visit, full):
     assert (seen.drawn(), seen.said) == ([14, 0], [])
 
 
-def test_a_printed_page_is_light_and_has_no_folds(visit, full):
-    page = visit(full, color_scheme="dark").page
+def test_a_printed_page_is_light_and_has_no_folds_and_cuts_no_table(visit, full):
+    page = visit(full, color_scheme="dark", viewport={"width": 690, "height": 970}).page  # A4 within its margins
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.locator("details:not([open])").count() == 0
     assert page.locator("details[open]").count() > 0
+    too_wide = "[...document.querySelectorAll('table')].filter((table) => table.getBoundingClientRect().right > 690)"
+    assert page.evaluate(f"{too_wide}.map((table) => table.caption.textContent)") == []
 
 
 @pytest.mark.parametrize("width", [320, 390, 768, 1280])
