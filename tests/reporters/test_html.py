@@ -98,7 +98,7 @@ def ten_models(reports):
     ("build", "word", "sentence"),
     [
         (lambda reports: reports.report(reports.result(reports.variant())), "Passed", "1 model passed."),
-        (lambda reports: reports.full(), "Not passed", "1 of 2 models is red: churn."),
+        (lambda reports: reports.full(), "Not passed", "1 of 2 models is red: churn. 1 test left no result."),
         (
             lambda reports: reports.report(reports.result(reports.variant()), is_partial=True),
             "Incomplete",
