@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,61 @@ def test_the_first_test_of_the_readme_passes_with_the_table_that_stands_above_it
     assert run.returncode == 0, run.stdout + run.stderr
     assert "1 passed" in run.stdout
     assert heads(run.stdout) == heads(README)[:1]
+    assert (tmp_path / ".inferopt" / "report.html").is_file()
+
+
+def test_every_block_of_the_readme_is_run_by_a_test():
+    fenced = re.findall(r"(?:<!-- ([^\n]+) -->\n)?```(\w*)\n(.*?)```", README, re.DOTALL)
+    titled = [title for title, _, _ in fenced if title]
+    commands = [
+        line.partition("#")[0].strip() for title, kind, text in fenced if kind == "sh" for line in text.splitlines()
+    ]
+    others = [text for title, kind, text in fenced if not title and kind != "sh"]
+
+    assert titled == ["test_churn.py", "strict.toml", "door.py"]
+    assert commands == ['pip install "pytest-inferopt[cpu,sklearn]"', "pytest --inferopt", "make demo", "make test"]
+    assert [heads(text)[0][0] for text in others] == ["variant"]
+
+
+def test_the_commands_of_the_readme_name_what_is_there():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert {"cpu", "cuda", "sklearn", "xgboost", "lightgbm"} <= project["optional-dependencies"].keys()
+    assert {"demo", "test"} <= set(targets)
+
+
+def test_with_the_lines_for_a_strict_repository_its_tests_pass_without_the_plugin(tmp_path):
+    (tmp_path / "pyproject.toml").write_text(block(README, "strict.toml"), encoding="utf-8")
+    (tmp_path / "test_churn.py").write_text(
+        block(README, "test_churn.py") + "\n\ndef test_other():\n    pass\n", encoding="utf-8"
+    )
+
+    without = ("-m", "pytest", "-p", "no:inferopt", "-p", "no:cacheprovider", "-k", "other")
+    run = python(*without, folder=tmp_path)
+
+    assert (run.returncode, "1 passed, 1 deselected" in run.stdout) == (0, True), run.stdout + run.stderr
+
+
+def test_a_technique_that_is_dropped_into_the_folder_works_and_is_checked_without_another_edit(tmp_path):
+    checkout, repository = tmp_path / "checkout", tmp_path / "repository"
+    for name in ("pytest_inferopt", "templates", "tests"):
+        shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", checkout)
+    technique = checkout / "pytest_inferopt" / "techniques" / "half_weights.py"
+    technique.write_text(block(CONTRIBUTING, "half_weights.py"), encoding="utf-8")
+    repository.mkdir()
+    network = CONFTEST.replace("LogisticRegression(max_iter=2000)", NETWORK)
+    (repository / "conftest.py").write_text(network, encoding="utf-8")
+    (repository / "test_half.py").write_text(block(CONTRIBUTING, "test_half.py"), encoding="utf-8")
+
+    used = python("-m", "pytest", *QUICK, "--rootdir", str(repository), folder=repository, PYTHONPATH=str(checkout))
+    contract = ("tests/contract", "-v", "-k", "half_weights", "-p", "no:cacheprovider", "-p", "no:randomly")
+    checked = python("-m", "pytest", *contract, folder=checkout)
+
+    assert used.returncode == 0, used.stdout + used.stderr
+    assert "half: half_weights: 2 tensors are stored as float16" in used.stdout
+    assert (checked.returncode, " passed" in checked.stdout) == (0, True), checked.stdout + checked.stderr
 
 
 def test_the_python_door_of_the_readme_opens(tmp_path):
@@ -134,9 +191,10 @@ def heads(text: str) -> list[list[str]]:
     return [re.split(r" {2,}", re.sub(r"batch \d+", "batch", line.strip())) for line in lines]
 
 
-def python(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def python(*arguments: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run Python in a folder from which it can import."""
     environ = {key: value for key, value in os.environ.items() if key != "PYTEST_ADDOPTS"}
     environ |= {"COLUMNS": "220", "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    environ |= variables
     command = [sys.executable, *arguments]
     return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=120, check=False)
