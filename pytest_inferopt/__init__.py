@@ -11,7 +11,8 @@ from pytest_inferopt._version import __version__
 from pytest_inferopt.errors import InferoptError, NotMeasuredError, RefusedError, UsageError
 
 if TYPE_CHECKING:
-    from pytest_inferopt.api import InferenceOptimizer, run
+    from pytest_inferopt.api import InferenceOptimizer, publish, run
+    from pytest_inferopt.domain.report import Report
     from pytest_inferopt.domain.request import OptimizationRequest
     from pytest_inferopt.domain.result import RunResult
 
@@ -21,16 +22,20 @@ __all__ = [
     "NotMeasuredError",
     "OptimizationRequest",
     "RefusedError",
+    "Report",
     "RunResult",
     "UsageError",
     "__version__",
+    "publish",
     "run",
 ]
 
 _HOMES = {
     "InferenceOptimizer": "pytest_inferopt.api",
     "OptimizationRequest": "pytest_inferopt.domain.request",
+    "Report": "pytest_inferopt.domain.report",
     "RunResult": "pytest_inferopt.domain.result",
+    "publish": "pytest_inferopt.api",
     "run": "pytest_inferopt.api",
 }
 

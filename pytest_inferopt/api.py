@@ -8,11 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pytest_inferopt.domain.artifact import Dataset, RunOptions
+from pytest_inferopt.domain.environment import Environment
+from pytest_inferopt.domain.report import Report
 from pytest_inferopt.domain.request import OptimizationRequest, parse_request
+from pytest_inferopt.domain.result import RunResult
 from pytest_inferopt.engine.execute import Worker
+from pytest_inferopt.engine.git import git_state
+from pytest_inferopt.engine.publish import parse_destinations
+from pytest_inferopt.engine.publish import publish as publish_report
 from pytest_inferopt.engine.run import Subject, run_request
 from pytest_inferopt.engine.store import Store
-from pytest_inferopt.errors import UsageError
+from pytest_inferopt.errors import NotMeasuredError, UsageError
 from pytest_inferopt.registry import Registry, discover
 from pytest_inferopt.settings import check_is_built, project_defaults
 
@@ -20,9 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import ModuleType
 
-    from pytest_inferopt.domain.result import RunResult
-
-__all__ = ["InferenceOptimizer", "Subject", "run"]
+__all__ = ["InferenceOptimizer", "Subject", "publish", "run"]
 
 DEFAULT_STORE = ".inferopt"
 
@@ -58,6 +62,41 @@ def run(
         return run_request(request, subject or Subject(), worker=worker, **parts)
     with Worker() as own:
         return run_request(request, subject or Subject(), worker=own, **parts)
+
+
+def publish(
+    results: RunResult | Sequence[RunResult],
+    *reports: str,
+    store: str | os.PathLike[str] = DEFAULT_STORE,
+    registry: Registry | None = None,
+) -> tuple[Path, ...]:
+    """Write reports of one result or several: ``publish(result, "html:out/churn.html", "json")``.
+
+    Args:
+        results: what was found out.
+        reports: ``TYPE`` or ``TYPE:DEST``, as ``--inferopt-report`` takes them.
+        store: the folder of a report that names no destination.
+        registry: the reporters; all that can be found, if None.
+
+    Returns:
+        The files, in the order of `reports`.
+
+    Raises:
+        UsageError: an unknown type, one for the terminal alone, or a destination that cannot be one.
+        NotMeasuredError: a report could not be made or written.
+    """
+    plugins = registry or discover()
+    folder = Path(store).absolute()
+    destinations = parse_destinations(reports, plugins, base=Path.cwd(), store=folder)
+    paths = tuple(destination.path for destination in destinations if destination.path is not None)
+    if len(paths) < len(destinations):
+        raise UsageError("a report for the terminal has no file.", "Print the result, or name another type.")
+    several = (results,) if isinstance(results, RunResult) else tuple(results)
+    report = Report(results=several, environment=Environment.here(), git=git_state(Path.cwd()))
+    for published in publish_report(report, destinations, plugins):
+        if published.failure:
+            raise NotMeasuredError(f"no {published.kind} report: {published.failure}")
+    return paths
 
 
 class InferenceOptimizer:

@@ -142,6 +142,7 @@ def test_the_python_door_of_the_readme_opens(tmp_path):
 
     assert run.returncode == 0, run.stdout + run.stderr
     assert re.fullmatch(r"True 1\.0 \d+\.\d+ .+\.onnx", run.stdout.strip())
+    assert (tmp_path / "churn.html").stat().st_size > 100_000
 
 
 def test_the_plugin_of_the_guide_is_found_by_its_entry_point_and_does_what_it_says(tmp_path):
