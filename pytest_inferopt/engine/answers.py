@@ -30,6 +30,7 @@ __all__ = [
     "part_of",
     "positions_by_key",
     "row_count_of",
+    "same_labels",
     "score_columns",
     "without_column_axis",
 ]

@@ -106,7 +106,7 @@ def _differences(one: Any, other: Any) -> NDArray[np.float64]:
     with np.errstate(invalid="ignore"):
         difference = np.abs(first - second)
     both_bad = ~np.isfinite(first) & ~np.isfinite(second)
-    difference = np.where(both_bad, 0.0, np.nan_to_num(difference, nan=np.inf))
+    difference = np.where(both_bad, 0.0, np.where(np.isnan(difference), np.inf, difference))
     largest: NDArray[np.float64] = difference.max(axis=1, initial=0.0)
     return largest
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from pytest_inferopt.domain.result import Disagreement
 from pytest_inferopt.domain.text import printable
+from pytest_inferopt.engine.answers import same_labels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,9 +59,7 @@ def _flips(original: Prediction, variant: Prediction) -> NDArray[np.bool_] | Non
     """The rows with another label (N,); None where one of the two has none."""
     if original.labels is None or variant.labels is None:
         return None
-    different = np.not_equal(original.labels, variant.labels)
-    flips: NDArray[np.bool_] = np.any(different.reshape(len(different), -1), axis=1)
-    return flips
+    return ~same_labels(original.labels, variant.labels, "labels of both models")
 
 
 def _shown(answer: Prediction) -> Any:
@@ -74,7 +73,6 @@ def _shown(answer: Prediction) -> Any:
 def _answer(answers: Any, row: int) -> str | None:
     if answers is None:
         return None
-    value = answers.iloc[row] if hasattr(answers, "iloc") else np.asarray(answers)[row]
-    value = np.asarray(value).squeeze()
+    value = np.asarray(answers.iloc[row] if hasattr(answers, "iloc") else answers[row]).squeeze()
     text = f"{float(value):.6g}" if value.dtype.kind == "f" and not value.ndim else str(value)
     return printable(text, LABEL_CHARACTERS)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pytest_inferopt.domain.artifact import Prediction
-from pytest_inferopt.domain.result import Check, Conversion
+from pytest_inferopt.domain.result import Check, Conversion, Disagreement
 from pytest_inferopt.engine.conversion import check_conversion, check_deterministic, compare_outputs
 from pytest_inferopt.errors import NotMeasuredError
 
@@ -106,6 +106,42 @@ def test_b30_labels_of_another_type_are_not_counted_as_flips():
     assert compare_outputs(shares(), shares(labels=LABELS.astype(np.float32))).label_flips == 0
     texts = Prediction(labels=LABELS.astype(str))
     assert compare_outputs(texts, Prediction(labels=LABELS.astype(str).astype(object))).label_flips == 0
+
+
+# --- the rows that differ most ----------------------------------------------------------------------------------
+
+
+def test_the_rows_that_differ_most_are_told_with_their_targets_and_difference():
+    flipped = np.where(np.arange(10) == 4, 1 - LABELS, LABELS)
+    scores = np.where(np.arange(10).reshape(-1, 1) == 7, 0.0, SHARES)
+    variant = Prediction(labels=flipped, scores=scores, scores_are_probabilities=True)
+    assert compare_outputs(shares(), variant, list("abcdefghij")).worst_rows == (
+        Disagreement(row=4, expected="e", original="1", variant="0", difference=0.0),
+        Disagreement(row=7, expected="h", original="1", variant="1", difference=SHARES[7].max()),
+    )
+
+
+def test_a_number_that_one_of_the_two_lacks_differs_more_than_any_other_and_one_that_both_lack_not_at_all():
+    before, after = ([np.inf, np.nan, np.nan, 4.0, 5.0], [1.0, 2.0, np.nan, 8.0, 5.0])
+    conversion = compare_outputs(Prediction(values=np.array(before)), Prediction(values=np.array(after)))
+    assert conversion.worst_rows == (
+        Disagreement(row=0, original="inf", variant="1"),
+        Disagreement(row=1, original="nan", variant="2"),
+        Disagreement(row=3, original="4", variant="8", difference=4.0),
+    )
+
+
+def test_a_column_of_labels_is_the_same_as_a_row_of_them():
+    conversion = compare_outputs(Prediction(labels=LABELS), Prediction(labels=LABELS.reshape(-1, 1)))
+    assert (conversion.label_flips, conversion.worst_rows) == (0, ())
+
+
+def test_decision_values_that_are_not_compared_still_show_the_rows_with_another_label():
+    conversion = compare_outputs(shares(), Prediction(labels=1 - LABELS, scores=SHARES * 7))
+    assert (len(conversion.worst_rows), conversion.worst_rows[0]) == (
+        10,
+        Disagreement(row=0, original="0", variant="1"),
+    )
 
 
 # --- asked twice ------------------------------------------------------------------------------------------------
