@@ -34,6 +34,7 @@ layers: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.conversion
 	$(BIN)/python -m benchmarks.overhead
+	$(BIN)/python -m benchmarks.reports
 
 clean:
 	rm -rf $(VENV) .inferopt .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
