@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -19,17 +18,9 @@ HOSTILE = ("", " ", ",", "nan", "-1", "1e999", "999999999999999999999", "ü💡"
 
 
 @pytest.fixture
-def repo(pytester, digits_files, monkeypatch):
-    for path in digits_files.iterdir():
-        shutil.copy(path, pytester.path)
-    for variable in ("OPTIMIZATION_MAX_TIME_MINUTES", "OPTIMIZATION_ACCURACY_THRESHOLD", "ONNX_OPSET_VERSION",
-                     "TENSORRT_WORKSPACE_SIZE_GB", "PYTEST_ADDOPTS"):  # fmt: skip
-        monkeypatch.delenv(variable, raising=False)
-    return pytester
-
-
-@pytest.fixture
 def inferopt_run(repo):
+    """Run `pytest --inferopt` with the plugins for order and memory, which other tests leave out."""
+
     def inferopt_run(text, *arguments):
         repo.makepyfile(test_model=text)
         return repo.runpytest_inprocess("--inferopt", *FAST, *arguments)
