@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from pytest_inferopt.registry import Registry
 
 __all__ = ["Destination", "Published", "parse_destinations", "publish"]
+
+DEVICES = Path("/dev")
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def parse_destinations(
         store: the folder of reports that name no destination.
 
     Raises:
-        UsageError: an unknown type, a place for the terminal, a folder as a file, or one file for two reports.
+        UsageError: an unknown type, a place for the terminal, what is no file, or one file for two reports.
     """
     known = registry.names("reporters")
     found: list[Destination] = []
@@ -70,13 +73,36 @@ def parse_destinations(
             raise UsageError(f"report {text!r}: the terminal takes no destination.", f"Write: {kind}.")
         if colon and not place:
             raise UsageError(f"report {text!r} names no destination.", f"Write {kind}, or {kind}:out/{default}.")
-        path = None if default is None else base / Path(place).expanduser() if place else store / default
-        if path is not None and path.is_dir():
-            raise UsageError(f"report {text!r}: {path} is a folder.", f"Write {kind}:{place.rstrip('/')}/{default}.")
-        if path is not None and any(path == other.path for other in found):
-            raise UsageError(f"report {text!r}: {path} is to hold another report already.", "Name another file.")
+        path = None
+        if default is not None:
+            path = base / _home_expanded(place, text) if place else store / default
+            _check_is_for_a_file(path, place, text, f"{kind}:{path / default}")
+            if any(other.path is not None and _is_same(path, other.path) for other in found):
+                raise UsageError(f"report {text!r}: {path} is to hold another report already.", "Name another file.")
         found.append(Destination(kind, path))
     return tuple(found)
+
+
+def _home_expanded(place: str, text: str) -> Path:
+    if "\0" in place:
+        raise UsageError(f"report {text!r}: no path holds a NUL character.", "Name a file.")
+    try:
+        return Path(place).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"report {text!r}: whose home folder is meant is not known.", "Write it in full.") from error
+
+
+def _check_is_for_a_file(path: Path, place: str, text: str, inside: str) -> None:
+    # Not Path.is_dir(), which raises where a path is too long or may not be looked at; writing will say so.
+    if place.endswith("/") or os.path.isdir(path):  # noqa: PTH112
+        raise UsageError(f"report {text!r}: {path} is a folder.", f"Write {inside}.")
+    # Who may write into /dev would put a file in the place of the device, or of the link /dev/stdout.
+    if path.parent == DEVICES or (os.path.exists(path) and not os.path.isfile(path)):  # noqa: PTH110, PTH113
+        raise UsageError(f"report {text!r}: {path} is a device, a pipe or a socket.", "Name a file.")
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def publish(report: Report, destinations: Sequence[Destination], registry: Registry) -> tuple[Published, ...]:
@@ -113,8 +139,8 @@ def _with_samples_beside(report: Report, path: Path) -> Report:
 
 def _moved(result: RunResult, samples: Samples, folder: Path, parent: Path) -> RunResult:
     source = Path(samples.path)
-    # Beside a report in the store they lie already.
-    target = source if source.is_relative_to(parent) else folder / f"{samples.sha256}.npz"
+    # Beside a report in the store they lie already; anywhere else, they would be gone when the store is pruned.
+    target = source if source.parent.parent == parent else folder / f"{samples.sha256}.npz"
     if not target.exists():
         with source.open("rb") as content, replacing(target) as stream:
             shutil.copyfileobj(content, stream)
