@@ -192,15 +192,17 @@ class InferoptSession:
         fields: dict[str, Any],
     ) -> RunResult:
         item = request.node
+        marker = _marker_fields(item)
+        own = {"name": name} if name else {}
+        values = {"name": _title(item), **self._defaults, **marker, **fields, **own}
         calls = item.stash[CALLS]
-        key = name or ""
-        if key in calls:
-            which = f"name={name!r} again" if name else "without a name"
+        # The name as it will stand in the report, wherever it is from: the second result would take the first's place.
+        if values["name"] in calls:
+            which = f"with name={name!r} again" if name else "without a name"
             raise UsageError(
                 f"inferopt() was called {which} in one test.", "Give each call its own: inferopt(…, name='int8')."
             )
-        calls.append(key)
-        marker = _marker_fields(item)
+        calls.append(values["name"])
         x, y, groups = rows
         if x is None and "validation_dataset" not in {**marker, **fields}:
             data = as_dataset(request.getfixturevalue("inferopt_data"))
@@ -209,7 +211,6 @@ class InferoptSession:
         if data is not None and groups is not None:
             data = type(data)(data.x, data.y, groups)
         overrides = {key: value for key, value in live.items() if value is not None}
-        values = {"name": name or _title(item), **self._defaults, **marker, **fields}
         model = overrides.get("model", values.pop("model", None))
         training = overrides.get("training_data")
         metric = overrides.get("metric", marker.get("metric", request.getfixturevalue("inferopt_metric")))

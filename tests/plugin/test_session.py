@@ -81,6 +81,26 @@ def test_a_second_call_needs_a_name_of_its_own(inferopt_run):
     result.stdout.fnmatch_lines(["inferopt: inferopt() was called without a name in one test. Give each*"])
 
 
+def test_a_calls_name_goes_before_the_markers_so_that_both_results_stay(inferopt_run):
+    result = inferopt_run(
+        LOAD + "@pytest.mark.inferopt(name='churn')\n"
+        "def test_two(inferopt):\n"
+        "    names = [inferopt('model.onnx', x, y, name=name).name for name in (None, 'a', 'b')]\n"
+        "    assert names == ['churn', 'a', 'b']\n"
+    )
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines([f"*= inferopt: {name} =*" for name in ("churn", "a", "b")])
+
+
+def test_a_second_call_may_not_have_the_name_that_the_first_has_from_its_test(inferopt_run):
+    result = inferopt_run(
+        LOAD + "def test_churn(inferopt):\n    inferopt('model.onnx', x, y)\n"
+        "    inferopt('model.onnx', x, y, name='churn')\n"
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["inferopt: inferopt() was called with name='churn' again in one test. Give each*"])
+
+
 def test_a_typo_in_the_marker_fails_that_test_with_a_suggestion(inferopt_run):
     result = inferopt_run(LOAD + "@pytest.mark.inferopt(batchsize=[1])\n" + ONE.removeprefix(LOAD))
     result.assert_outcomes(failed=1)
