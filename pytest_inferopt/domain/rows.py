@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_inferopt.domain.words import PERCENTILES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -71,8 +73,8 @@ def _of_latency(latency: Latency) -> dict[str, Value]:
         for name in ("batch_size", "iterations", "p50_ms", "p95_ms", "p99_ms", "mean_ms", "stddev_ms",
                      "throughput_rows_per_second", "cold_call_ms", "feed_ms")
     }  # fmt: skip
-    for name, interval in latency.intervals.items():
-        row[f"{name}_low_ms"], row[f"{name}_high_ms"] = _limits(interval)
+    for name in PERCENTILES:
+        row[f"{name}_low_ms"], row[f"{name}_high_ms"] = _limits(latency.intervals.get(name))
     return row
 
 

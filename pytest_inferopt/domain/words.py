@@ -55,9 +55,9 @@ def size_text(size_bytes: float | None) -> str:
     """Bytes as MB (10⁶) or kB (10³), with one decimal."""
     if size_bytes is None:
         return NOTHING
-    if size_bytes >= BYTES_PER_MB:
-        return f"{size_bytes / BYTES_PER_MB:.1f} MB"
-    return f"{size_bytes / BYTES_PER_KB:.1f} kB"
+    if round(size_bytes / BYTES_PER_KB, 1) < BYTES_PER_MB / BYTES_PER_KB:
+        return f"{size_bytes / BYTES_PER_KB:.1f} kB"
+    return f"{size_bytes / BYTES_PER_MB:.1f} MB"
 
 
 def variant_label(variant: VariantResult) -> str:
