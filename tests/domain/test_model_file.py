@@ -6,14 +6,19 @@ import json
 import lzma
 import os
 import pickle
+import socket
 import zipfile
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_inferopt.domain.model_file import ModelFile, inspect_model_file
 from pytest_inferopt.errors import InferoptError, NotMeasuredError, RefusedError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ONNX = b"\x08\x08\x12\x07skl2onnx"
 PICKLE = pickle.dumps({"a": 1})
@@ -168,3 +173,58 @@ def test_every_error_is_one_of_ours_for_any_first_bytes(tmp_path: Path) -> None:
             inspect_model_file(path)
         except InferoptError as error:
             assert str(error).isprintable()  # noqa: PT017 -- most first bytes raise nothing
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda _: None, "does not exist. Check the path."),
+        (lambda path: path.symlink_to("nowhere"), "does not exist. Check the path."),
+        (Path.mkdir, "is a folder, not a file. Give the path of a file."),
+        (os.mkfifo, "is a FIFO, not a file. Give the path of a file."),
+        (lambda path: path.symlink_to("/dev/null"), "is a device, not a file. Give the path of a file."),
+    ],
+    ids=["missing", "broken link", "folder", "FIFO", "device"],
+)
+def test_what_is_no_file_is_a_usage_error_that_says_what_it_is(
+    tmp_path: Path, make: Callable[[Path], None], told: str
+) -> None:
+    path = tmp_path / "m.onnx"
+    make(path)
+    with pytest.raises(UsageError) as caught:
+        inspect_model_file(path)
+    assert str(caught.value) == f"the model '{path}' {told}"
+
+
+def test_a_socket_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # a socket's path is short
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("m.onnx")
+        with pytest.raises(UsageError, match=r"'m\.onnx' is a socket, not a file"):
+            inspect_model_file(Path("m.onnx"))
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "is empty (0 bytes). Write or download the model again."),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
+            "is a Git LFS pointer; the model itself was not downloaded. Run `git lfs pull`.",
+        ),
+        (
+            b"\xef\xbb\xbf\n <!DOCTYPE html><title>404</title>",
+            "holds a web page, not a model: a download failed. Download the model again.",
+        ),
+        (
+            b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>',
+            "holds a web page, not a model: a download failed. Download the model again.",
+        ),
+    ],
+    ids=["empty", "pointer", "page", "bucket"],
+)
+def test_what_a_failed_download_leaves_is_not_measured(tmp_path: Path, content: bytes, told: str) -> None:
+    path = file(tmp_path, "m.onnx", content)
+    with pytest.raises(NotMeasuredError) as caught:
+        inspect_model_file(path)
+    assert str(caught.value) == f"'{path}' {told}"

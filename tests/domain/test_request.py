@@ -221,3 +221,36 @@ def test_a_request_comes_back_from_its_json_and_its_json_from_it(values, pipelin
 def test_what_is_not_a_mapping_is_no_request():
     with pytest.raises(ValidationError, match="valid dictionary"):
         OptimizationRequest.model_validate([1])
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (
+            {"budget": "p95<5ms", "iterations": 19},
+            "budget 'p95<5ms' with iterations=19 is p95 of fewer than 20 samples; set iterations to 20 or",
+        ),
+        (
+            {"budget": ["p50<5ms", "p50@batch1<4ms"]},
+            "budget 'p50@batch1<4ms' and 'p50<5ms' limit the same figure; keep the one that holds",
+        ),
+        ({"budget": ["size<5MB", "size<4MB"]}, "budget 'size<4MB' and 'size<5MB' limit the same figure; keep the one"),
+    ],
+)
+def test_budgets_that_cannot_be_judged_are_a_usage_error(values, told):
+    with pytest.raises(UsageError) as caught:
+        parse_request(values, where=WHERE)
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"budget": "p95<5ms", "iterations": 20},
+        {"budget": "p99<5ms", "iterations": 5, "quick": True},
+        {"budget": ["p50<5ms", "p50@batch32<50ms", "p95<9ms", "size<5MB"]},
+    ],
+)
+def test_budgets_of_different_figures_that_their_samples_carry_can_be_judged(values):
+    budgets = [values["budget"]] if isinstance(values["budget"], str) else values["budget"]
+    assert parse_request(values, where=WHERE).budget == tuple(budgets)

@@ -197,3 +197,17 @@ def test_fields_of_a_newer_writer_are_kept():
 def test_an_unknown_outcome_is_refused():
     with pytest.raises(ValidationError, match="outcome"):
         check("fine")
+
+
+def test_a_failed_assertion_shows_a_result_on_one_line():
+    cell = latency(32, 1.5, p95_ms=2.0)
+    judged = variant("int8", checks=(check("passed"), check("failed", kind="budget")))
+    assert [
+        repr(found) for found in (cell, judged, variant(), run_result(judged, variant()), run_result(best="a"))
+    ] == [
+        "Latency(batch_size=32, p50_ms=1.5, p95_ms=2.0, p99_ms=None, iterations=10)",
+        "VariantResult('int8', 1.5 MB, accuracy passed, budget failed)",
+        "VariantResult('optimized', 1.5 MB, not judged)",
+        "RunResult('churn', red, best=None, variants=['int8', 'optimized'])",
+        "RunResult('churn', passed, best='a', variants=['optimized'])",
+    ]
