@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 import signal
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,7 +22,7 @@ from pytest_inferopt.engine.git import git_state
 from pytest_inferopt.engine.publish import publish
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from types import FrameType
 
     from pytest_inferopt.engine.publish import Destination, Published
@@ -84,11 +85,11 @@ class Reporting:
             f"{printable(crashitem, 300)}: the process that ran it died, so what it would have measured is missing"
         )
 
-    def pytest_sessionstart(self) -> None:
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Make of SIGTERM, with which CI systems cancel, an orderly end: nothing that was measured is lost."""
         is_main = threading.current_thread() is threading.main_thread()
         if is_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, _end)
+            signal.signal(signal.SIGTERM, partial(_end, session))
             self._is_listening = True
 
     @pytest.hookimpl(trylast=True)
@@ -98,11 +99,14 @@ class Reporting:
             self._told.pop(report.nodeid, None)
         if incident := getattr(report, INCIDENT, ""):
             self._told[report.nodeid] = incident
-        for document in getattr(report, RESULTS, ()):
-            result = RunResult.model_validate_json(document)
-            self._results[result.test_id, result.name] = result
+        self.take(RunResult.model_validate_json(document) for document in getattr(report, RESULTS, ()))
         if report.when == "teardown":
             self._finished.add(report.nodeid)
+
+    def take(self, results: Iterable[RunResult]) -> None:
+        """Take results; a later one of the same test and name takes the place of an earlier one."""
+        for result in results:
+            self._results[result.test_id, result.name] = result
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
@@ -148,5 +152,8 @@ class Reporting:
         return str(path.relative_to(here)) if path is not None and path.is_relative_to(here) else str(path)
 
 
-def _end(number: int, _: FrameType | None) -> None:
-    pytest.exit(f"inferopt: ended by {signal.Signals(number).name}; the reports hold what was measured until then")
+def _end(session: pytest.Session, number: int, _: FrameType | None) -> None:
+    reason = f"inferopt: ended by {signal.Signals(number).name}; the reports hold what was measured until then"
+    # The exception may rise in code that catches all of them; then no further test starts.
+    session.shouldstop = reason
+    pytest.exit(reason)

@@ -63,6 +63,7 @@ class InferoptSession:
         place = others.get("--inferopt-store") or project.get("store") or DEFAULT["--inferopt-store"]
         self._store = Store(config.rootpath / place if told is None else Path(told[STORE_KEY]))
         self._worker = Worker()
+        self._item: pytest.Item | None = None
         if told is None:
             self._report(others.get("--inferopt-report") or project.get("report") or DEFAULT["--inferopt-report"])
 
@@ -106,16 +107,18 @@ class InferoptSession:
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         """After the body: fail on a red result that nobody has checked, and on a fixture that was never called.
 
-        A body that fails over a red result fails because of it, so the red checks are told first.
+        A body that fails over a red result fails because of it, so the red checks are told first; one that skips does
+        not hide them.
         """
         unchecked = item.stash.setdefault(UNCHECKED, [])
         own = ""
         try:
             outcome = yield
-        except Exception as error:
-            if all(result.passed for result in unchecked):
+        except (Exception, pytest.fail.Exception, pytest.skip.Exception) as error:
+            # To pytest, an order to end the whole session is an exception like any other.
+            if isinstance(error, pytest.exit.Exception) or all(result.passed for result in unchecked):
                 raise
-            own = f"\n  the test's own code then failed: {type(error).__name__}: {error}"
+            own = f"\n  the test's own code then ended with {type(error).__name__}: {error}"
             outcome = None
         for result in unchecked:
             _fail_if_red(result, own)
@@ -134,6 +137,14 @@ class InferoptSession:
         item.stash[UNCHECKED] = []
         item.stash[UNSENT] = []
         item.stash[INCIDENT] = ""
+        self._item = item
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """What an interrupted test had measured gets no test report to travel with, so it is handed over here."""
+        reporting: Reporting | None = self._config.pluginmanager.get_plugin(REPORTING)
+        if reporting is not None and self._item is not None:
+            unsent: list[RunResult] = self._item.stash.get(UNSENT, [])
+            reporting.take(unsent)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:

@@ -74,32 +74,63 @@ def test_e64_ctrl_c_ends_the_run_with_exit_code_2_and_leaves_no_worker(folder):
     assert [pid for pid in workers if is_alive(pid)] == []
 
 
-def test_e65_a_cancelled_job_leaves_a_report_of_what_was_measured_and_says_that_it_is_partial(folder):
-    (folder / "test_model.py").write_text(
-        TEST + "def test_slow(inferopt):\n    import time\n    open('started', 'w').close()\n    time.sleep(600)\n"
-    )
-    running = subprocess.Popen(
-        [sys.executable, "-m", "pytest", *OPTIONS, "--inferopt-report=json", "--inferopt-report=terminal"],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    deadline = time.monotonic() + 60
-    while not (folder / "started").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    workers = descendants(running.pid)
-    running.send_signal(signal.SIGTERM)
-    output, _ = running.communicate(timeout=60)
-    assert running.returncode == 2, output.decode()
-    assert "inferopt: ended by SIGTERM; the reports hold what was measured until then" in output.decode()
-    report = parse_report((folder / ".inferopt" / "report.json").read_bytes(), where="report.json")
-    assert (report.is_partial, report.verdict, [result.name for result in report.results]) == (
-        True,
-        "partial",
-        ["digits"],
-    )
-    assert workers
-    assert [pid for pid in workers if is_alive(pid)] == []
+@pytest.fixture
+def cancelled(folder):
+    """Run pytest on a test file's text, end it with SIGTERM once there is a file `started`: its output and report."""
+
+    def cancelled(text):
+        (folder / "test_model.py").write_text(text)
+        running = subprocess.Popen(
+            [sys.executable, "-m", "pytest", *OPTIONS, "--inferopt-report=json", "--inferopt-report=terminal"],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        deadline = time.monotonic() + 60
+        while not (folder / "started").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        workers = descendants(running.pid)
+        running.send_signal(signal.SIGTERM)
+        output, _ = running.communicate(timeout=60)
+        assert running.returncode == 2, output.decode()
+        assert "inferopt: ended by SIGTERM; the reports hold what was measured until then" in output.decode()
+        assert workers
+        assert [pid for pid in workers if is_alive(pid)] == []
+        return parse_report((folder / ".inferopt" / "report.json").read_bytes(), where="report.json")
+
+    return cancelled
+
+
+SLEEP = "    import time\n    open('started', 'w').close()\n    time.sleep(600)\n"
+NEVER = "def test_never():\n    open('never', 'w').close()\n"
+
+
+def test_e65_a_cancelled_job_leaves_a_report_of_what_was_measured_and_says_that_it_is_partial(cancelled):
+    report = cancelled(TEST + "def test_slow(inferopt):\n" + SLEEP)
+    assert (report.is_partial, report.verdict) == (True, "partial")
+    assert [result.name for result in report.results] == ["digits"]
+
+
+def test_e65_what_the_cancelled_test_itself_had_measured_stands_in_the_report(cancelled):
+    report = cancelled(TEST + SLEEP)
+    assert (report.is_partial, [result.name for result in report.results]) == (True, ["digits"])
+
+
+def test_e65_a_red_result_does_not_keep_a_job_from_being_cancelled(cancelled, folder):
+    data = "@pytest.fixture\ndef inferopt_data(): return ROWS['x'], ROWS['y']\n"
+    marker = "@pytest.mark.inferopt(model='model.onnx', budget=['size<1kB'])\n"
+    header = "import numpy as np\nimport pytest\nROWS = np.load('rows.npz')\n"
+    report = cancelled(header + data + marker + "def test_red(inferopt_result):\n" + SLEEP + NEVER)
+    assert (report.is_partial, report.verdict) == (True, "red")
+    assert not (folder / "never").exists()
+
+
+def test_e65_a_test_that_catches_every_exception_is_the_last_one_of_a_cancelled_job(cancelled, folder):
+    caught = "    import contextlib, time\n    with contextlib.suppress(Exception):\n"
+    wait = "        open('started', 'w').close()\n        time.sleep(600)\n"
+    report = cancelled(TEST + caught + wait + NEVER)
+    assert (report.is_partial, [result.name for result in report.results]) == (True, ["digits"])
+    assert not (folder / "never").exists()
 
 
 def descendants(ancestor: int) -> list[int]:

@@ -71,6 +71,19 @@ def test_a_fixture_that_is_never_called_fails_because_nothing_was_measured(infer
     result.stdout.fnmatch_lines(["*asks for the inferopt fixture and never calls it, so nothing was measured.*"])
 
 
+@pytest.mark.parametrize(("ending", "told"), [("skip", "Skipped: enough"), ("fail", "Failed: enough")])
+def test_a_body_that_skips_or_fails_by_itself_does_not_hide_a_red_result(inferopt_run, ending, told):
+    result = inferopt_run(
+        LOAD + "@pytest.fixture\ndef inferopt_data(): return x, y\n"
+        "@pytest.mark.inferopt(model='model.onnx', budget=['size<1kB'])\n"
+        f"def test_large(inferopt_result):\n    pytest.{ending}('enough')\n"
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["inferopt: large: 1 of 3 checks is red", f"  the test's own code then ended with {told}"]
+    )
+
+
 def test_a_second_call_needs_a_name_of_its_own(inferopt_run):
     result = inferopt_run(
         LOAD + "def test_two(inferopt):\n"
