@@ -7,11 +7,13 @@ import time
 import numpy as np
 import pytest
 
-from pytest_inferopt.api import Subject, publish, run
+from pytest_inferopt.api import Subject, run
 from pytest_inferopt.domain.artifact import Dataset
+from pytest_inferopt.domain.report import Report
 from pytest_inferopt.domain.request import parse_request
 from pytest_inferopt.engine.execute import Worker
 from pytest_inferopt.engine.store import Store
+from pytest_inferopt.reporters.terminal import Terminal
 
 ROWS = Dataset(np.random.default_rng(0).normal(size=(40, 16)).astype(np.float32))
 GIGABYTE = 1_000_000_000
@@ -76,7 +78,7 @@ def test_a22_a_custom_operator_is_refused(optimize, onnx_models, tmp_path):
 )
 def test_a24_hostile_names_in_a_file_leave_the_table_safe(optimize, onnx_models, tmp_path, name):
     result = optimize(onnx_models.hostile_names(tmp_path / "model.onnx", name), name=name[:300])
-    text = publish((result,), "terminal")
+    text = Terminal().render(Report(results=(result,), environment=result.environment))
     assert result.passed
     assert "\x1b" not in text
     assert "\u202e" not in text
