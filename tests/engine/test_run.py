@@ -206,3 +206,131 @@ def test_steps_out_of_the_store_are_taken_over_by_the_worker_that_comes_after_a_
         result = optimize(model, using=delicate_worker, **TWO)
     assert outcomes(result) == {"first": [("conversion", "not_measured")], "second": BOTH_PASSED}
     assert [step.cached for step in result.variants["second"].steps] == [True, True]
+
+
+# --- what the worker may answer ---------------------------------------------------------------------------------
+
+
+class Meddling(Worker):
+    """A worker some of whose answers go through a function of the test: ``meddle(worker, ask, parameters)``."""
+
+    def __init__(self, **meddling):
+        super().__init__()
+        self.meddling = meddling
+
+    def call(self, command, parameters, **rest):
+        def ask():
+            return super(Meddling, self).call(command, parameters, **rest)
+
+        meddle = self.meddling.get(command)
+        return ask() if meddle is None else meddle(self, ask, parameters)
+
+    def die(self):
+        self.stop()
+        raise WorkerError("the worker crashed.")
+
+
+@pytest.fixture
+def meddled(optimize):
+    """`meddled(fields, run_step=…)`: a run whose worker's answers to `run_step` are meddled with."""
+
+    def meddled(fields=(), **meddling):
+        with Meddling(**meddling) as worker:
+            return optimize(LogisticRegression().fit(ROWS, LABELS), using=worker, **dict(fields))
+
+    return meddled
+
+
+def raising(error):
+    def meddle(*_):
+        raise error
+
+    return meddle
+
+
+@pytest.mark.parametrize("command", ["run_step", "examine"])
+def test_a_request_that_turns_out_wrong_on_the_way_is_a_usage_error(meddled, command):
+    with pytest.raises(UsageError, match="no such option"):
+        meddled(**{command: raising(UsageError("no such option."))})
+
+
+@pytest.mark.parametrize(("kind", "outcome"), [("not_measured", "not_measured"), ("refused", "refused")])
+def test_an_accuracy_that_cannot_be_taken_leaves_the_comparison_and_times_nothing(meddled, kind, outcome):
+    def without_accuracy(_, ask, __):
+        answer = {key: value for key, value in ask().items() if key != "accuracy"}
+        return {**answer, "accuracy_error": {"kind": kind, "message": "one class only.", "hint": "Give more rows."}}
+
+    result = meddled(examine=without_accuracy)
+    variant = result.optimized
+    assert outcomes(result) == {"optimized": [("conversion", "passed"), ("accuracy", outcome)]}
+    assert (variant.checks[1].reason, variant.checks[1].next_step) == ("one class only.", "Give more rows.")
+    assert (variant.conversion.label_flips, variant.latency, variant.path) == (0, {}, None)
+
+
+def test_an_accuracy_that_was_asked_for_wrongly_is_a_usage_error(meddled):
+    def wrong(_, ask, __):
+        answer = {key: value for key, value in ask().items() if key != "accuracy"}
+        return {**answer, "accuracy_error": {"kind": "usage", "message": "no metric named 'f2'.", "hint": ""}}
+
+    with pytest.raises(UsageError, match="no metric named 'f2'"):
+        meddled(examine=wrong)
+
+
+def test_where_measuring_fails_each_variant_says_so(meddled):
+    result = meddled(TWO, measure=raising(WorkerError("measuring: the worker crashed (SIGSEGV).")))
+    lost = [*BOTH_PASSED, ("budget", "not_measured")]
+    assert outcomes(result) == {"first": lost, "second": lost}
+    assert {variant.checks[-1].reason for variant in result.variants.values()} == {
+        "measuring: the worker crashed (SIGSEGV)."
+    }
+    assert (result.original.latency, result.samples, result.best) == ({}, None, None)
+
+
+def test_what_lived_in_a_worker_that_died_is_done_again(meddled):
+    steps = []
+
+    def alive(_, ask, parameters):
+        steps.append(parameters["target"])
+        return {**ask(), "artifact": None}
+
+    def crash_once(worker, ask, _):
+        return ask() if worker.generation > 1 else worker.die()
+
+    result = meddled(TWO, run_step=alive, examine=crash_once)
+    assert outcomes(result) == {"first": [("conversion", "not_measured")], "second": BOTH_PASSED}
+    assert steps == ["artifact-0", "artifact-0", "artifact-1"]
+
+
+def test_after_the_deadline_no_worker_is_started_again(meddled, monkeypatch):
+    monotonic = time.monotonic
+
+    def crash_an_hour_later(worker, *_):
+        monkeypatch.setattr(time, "monotonic", lambda: monotonic() + 3600)
+        worker.die()
+
+    result = meddled({**TWO, "max_time_minutes": 30}, run_step=crash_an_hour_later)
+    monkeypatch.undo()
+    assert {name: variant.checks[0].reason for name, variant in result.variants.items()} == {
+        "first": "the worker crashed.",
+        "second": "the deadline of 30 minutes has passed.",
+    }
+
+
+def test_a_measurement_that_takes_long_is_announced(tmp_path):
+    def slow(_, ask, __):
+        return {**ask(), "seconds_a_round": 3.0}
+
+    said = []
+    request = parse_request({**QUICK, "name": "churn", "measure_seconds": 30}, where="test")
+    subject = Subject(LogisticRegression().fit(ROWS, LABELS), Dataset(ROWS, LABELS))
+    with Meddling(examine_original=slow, examine=slow) as worker:
+        run(request, subject, worker=worker, store=Store(tmp_path), on_progress=said.append)
+    # Six rounds of three seconds for each of the two, were it true; the time for measuring bounds it.
+    assert said == ["churn: measuring for about 30 s"]
+
+
+def test_a_conversion_that_nobody_asked_for_says_why_it_was_done(optimize):
+    result = optimize(LogisticRegression().fit(ROWS, LABELS), optimizations=["quantization"])
+    steps = [(step.name, step.notes[0]) for step in result.optimized.steps]
+    assert steps[0] == ("onnx_conversion", "inserted, because the next step takes ONNX")
+    assert [name for name, _ in steps] == ["onnx_conversion", "quantization"]
