@@ -93,7 +93,6 @@ def test_h100_where_nothing_but_the_crash_happened_there_is_a_report_all_the_sam
         "--inferopt-provider=a:b:c",
         "--inferopt-optimizations={}",
         "--inferopt-opset=26",
-        "--inferopt-threads=1024",
         "--inferopt-max-time-minutes=1e-9",
         "--inferopt-batch-sizes=65536",
     ],
