@@ -252,6 +252,18 @@ def test_e69_where_the_store_cannot_be_written_a_temporary_folder_serves_and_say
     )
 
 
+def test_e69_a_store_that_belongs_to_somebody_else_is_left_alone(store, model, monkeypatch):
+    store.keep(model)
+    before, lost = files(store), store.root
+    # The tests may run as root, whom no permission bit stops.
+    monkeypatch.setattr(os, "access", lambda path, _: not path.is_relative_to(lost))
+    model.write_bytes(b"another model")
+    kept, digest = store.keep(model)
+    assert (kept, kept.read_bytes()) == (store.root / "models" / f"{digest}.onnx", b"another model")
+    assert store.warning.startswith(f"the store {lost} cannot be written (Permission denied); a temporary folder is")
+    assert files(Store(lost)) == before
+
+
 def test_a_store_that_can_be_written_warns_of_nothing(store, model):
     store.keep(model)
     assert store.warning == ""
