@@ -9,26 +9,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_inferopt import frameworks, runtimes, techniques
 from pytest_inferopt.domain.environment import Environment
-from pytest_inferopt.engine.store import Document, file_sha256
+from pytest_inferopt.engine.code import source_digest
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from pytest_inferopt.domain.request import OptimizationRequest, TechniqueSpec
-    from pytest_inferopt.engine.store import Store
+    from pytest_inferopt.engine.store import Document, Store
     from pytest_inferopt.registry import Registry
 
 __all__ = ["StepCache"]
 
 SCHEMA_VERSION = 1
+OPENING = ("frameworks", "runtimes")
+"""The kinds of plugin that make or open a model, whichever step is done."""
 
 
 class StepCache:
@@ -48,10 +45,20 @@ class StepCache:
         self._request = request
         self._keys: dict[str, str | None] = {}
 
-    def start(self, artifact: str, *, fingerprint: str | None, rows: str | None, training: str | None) -> None:
-        """Say what the original depends on: digests of its content and of the rows that steps see; None has none."""
-        known = fingerprint is not None and rows is not None and training is not None
-        self._keys[artifact] = _digest([fingerprint, rows, training, self._surroundings()]) if known else None
+    def start(
+        self, artifact: str, *, fingerprint: str | None, code: str | None, rows: str | None, training: str | None
+    ) -> None:
+        """Say what the original depends on, and so all that is made of it; None is what has no digest.
+
+        Args:
+            artifact: what it is called.
+            fingerprint: a digest of its content.
+            code: of the code that its content names.
+            rows: of the rows that steps see.
+            training: of the training rows.
+        """
+        parts = [fingerprint, code, rows, training]
+        self._keys[artifact] = None if None in parts else _digest([*parts, self._surroundings()])
 
     def find(self, source: str, target: str, step: TechniqueSpec) -> Document | None:
         """What `keep` was given for this step on this source; None if it is to be done.
@@ -68,7 +75,7 @@ class StepCache:
         if key is None or not self._is_read:
             return None
         entry = self._store.get("steps", key)
-        if entry is None or entry.get("schema_version") != SCHEMA_VERSION:
+        if entry is None or entry.pop("digest", None) != _digest([entry]):
             return None
         path = self._store.find(entry["sha256"], entry["suffix"])
         return None if path is None else {**entry["done"], "path": str(path), "made_at": entry["made_at"]}
@@ -79,17 +86,14 @@ class StepCache:
         if key is None or done["artifact"] is None:
             return
         path, digest = self._store.keep(Path(done["path"]))
-        self._store.put(
-            "steps",
-            key,
-            {
-                "schema_version": SCHEMA_VERSION,
-                "sha256": digest,
-                "suffix": path.suffix,
-                "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
-                "done": {name: value for name, value in done.items() if name != "path"},
-            },
-        )
+        entry = {
+            "schema_version": SCHEMA_VERSION,
+            "sha256": digest,
+            "suffix": path.suffix,
+            "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "done": {name: value for name, value in done.items() if name != "path"},
+        }
+        self._store.put("steps", key, {**entry, "digest": _digest([entry])})
 
     def _surroundings(self) -> list[Any]:
         request, here = self._request, Environment.here()
@@ -97,31 +101,17 @@ class StepCache:
             SCHEMA_VERSION,
             [request.opset, request.random_seed, request.threads, request.provider],
             [here.python, here.system, list(here.isa_flags), here.libraries],
-            _own_code(),
-            sorted(_source_digest(found.__module__) for found in self._registry.plugins["frameworks"].values()),
+            sorted(
+                source_digest(found.__module__) for kind in OPENING for found in self._registry.plugins[kind].values()
+            ),
         ]
 
     def _code_of(self, step: TechniqueSpec) -> str:
-        """The digest of a technique's file; the conversion's code is our own."""
+        """The digest of a technique's code; the conversion's is the frameworks'."""
         if step.name not in self._registry.names("techniques"):
             return ""
-        return _source_digest(type(self._registry.technique(step)).__module__)
+        return source_digest(type(self._registry.technique(step)).__module__)
 
 
 def _digest(parts: list[Any]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
-
-
-@cache
-def _own_code() -> str:
-    """The digest of all plugin files of this package that make or open a model."""
-    packages: tuple[ModuleType, ...] = (frameworks, techniques, runtimes)
-    folders = [Path(package.__path__[0]) for package in packages]
-    return _digest([[path.name, file_sha256(path)] for folder in folders for path in sorted(folder.glob("*.py"))])
-
-
-@cache
-def _source_digest(module: str) -> str:
-    """The digest of a module's file; its name alone where it has none."""
-    path = getattr(sys.modules.get(module), "__file__", None)
-    return module if path is None else file_sha256(Path(path))

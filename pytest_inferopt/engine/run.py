@@ -207,6 +207,7 @@ class _Run:
         self._tools.cache.start(
             ORIGINAL,
             fingerprint=self._original["fingerprint"],
+            code=self._original["code"],
             rows=rows["digest"],
             training=training["digest"],
         )

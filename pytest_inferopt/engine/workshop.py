@@ -35,6 +35,7 @@ from pytest_inferopt.domain.request import CONVERSION, BenchmarkSpec, DatasetSpe
 from pytest_inferopt.engine.accuracy import measure_accuracy
 from pytest_inferopt.engine.adoption import adopted, content_digest, document_of
 from pytest_inferopt.engine.asking import are_shares, predict_all
+from pytest_inferopt.engine.code import code_digest
 from pytest_inferopt.engine.conversion import check_deterministic, compare_outputs
 from pytest_inferopt.engine.measure import measure, summarize
 from pytest_inferopt.engine.metrics import Metric, resolve_metric
@@ -145,6 +146,7 @@ class Workshop:
             "notes": list(artifact.notes),
             # A user's file is what it is; what was written on the way here may differ in bytes and be the same model.
             "fingerprint": self._fingerprint(artifact, file if framework is factory is None else None),
+            "code": code_digest(artifact.model),
         }
 
     def _fingerprint(self, artifact: Artifact, users_file: Path | None) -> str | None:

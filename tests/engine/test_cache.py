@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import ClassVar
 
 import pytest
@@ -8,12 +9,13 @@ import pytest
 from pytest_inferopt.domain.plugins import Technique
 from pytest_inferopt.domain.request import OptimizationRequest, TechniqueSpec
 from pytest_inferopt.engine import cache as cache_module
+from pytest_inferopt.engine import code
 from pytest_inferopt.engine.cache import StepCache
 from pytest_inferopt.engine.store import Store
 from pytest_inferopt.registry import Registry, discover
 
 STEP = TechniqueSpec(name="quantization", options={"precision": "int8"})
-DIGESTS = {"fingerprint": "model", "rows": "rows", "training": "none"}
+DIGESTS = {"fingerprint": "model", "code": "code", "rows": "rows", "training": "none"}
 ADOPTABLE = {"signature": None, "lineage": ["quantization"], "notes": []}
 
 
@@ -68,6 +70,7 @@ def test_a_second_run_finds_what_the_first_has_done_with_its_file_in_the_store(s
     "change",
     [
         {"fingerprint": "another model"},
+        {"code": "another code"},
         {"rows": "other rows"},
         {"training": "training rows"},
         {"request": {"opset": 18}},
@@ -95,7 +98,8 @@ def test_another_processor_or_version_makes_another_key(started, monkeypatch, ch
     assert not found_again(started())
 
 
-def test_a_technique_whose_code_changes_is_applied_again(started, done, tmp_path, monkeypatch):
+@pytest.mark.parametrize("changed", ["own.py", "helper.py"])
+def test_a_technique_whose_package_changes_is_applied_again(started, done, tmp_path, monkeypatch, changed):
     class Own(Technique):
         """An own technique."""
 
@@ -107,24 +111,30 @@ def test_a_technique_whose_code_changes_is_applied_again(started, done, tmp_path
         def apply(self, model, bench):
             raise AssertionError(model, bench)
 
-    code = tmp_path / "own.py"
-    code.write_text("first")
-    module = type("Module", (), {"__file__": str(code)})
-    monkeypatch.setitem(cache_module.sys.modules, "own", module)
-    monkeypatch.setattr(Own, "__module__", "own")
+    for name in ("__init__.py", "own.py", "helper.py"):
+        (tmp_path / name).write_text("first")
+    module = type("Module", (), {"__file__": str(tmp_path / "own.py")})
+    monkeypatch.setitem(sys.modules, "package.own", module)
+    monkeypatch.setattr(Own, "__module__", "package.own")
     registry = Registry({**discover().plugins, "techniques": {"own": Own}})
     step = TechniqueSpec(name="own")
     first = started(registry=registry)
     first.find("original", "a", step)
     first.keep("a", done)
-    cache_module._source_digest.cache_clear()
+    forget()
     assert found_again(started(registry=registry), step)
-    code.write_text("second")
-    cache_module._source_digest.cache_clear()
+    (tmp_path / changed).write_text("second")
+    forget()
     assert not found_again(started(registry=registry), step)
 
 
-@pytest.mark.parametrize("unknown", ["fingerprint", "rows", "training"])
+def forget():
+    """As a new process does."""
+    code._digest_of_file.cache_clear()
+    code._digest_of_folder.cache_clear()
+
+
+@pytest.mark.parametrize("unknown", ["fingerprint", "code", "rows", "training"])
 def test_what_has_no_digest_is_never_found_and_never_kept(started, done, store, unknown):
     for _ in range(2):
         cache = started(**{unknown: None})
@@ -170,3 +180,14 @@ def test_a_damaged_entry_is_done_again(started, store, damage):
     else:
         model.unlink()
     assert not found_again(started())
+
+
+@pytest.mark.usefixtures("kept")
+def test_f76_an_entry_with_a_flipped_bit_is_done_again_wherever_it_is(started, store):
+    (entry,) = (store.root / "steps").iterdir()
+    whole = entry.read_bytes()
+    for place in range(len(whole)):
+        entry.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert not found_again(started()), whole[max(place - 10, 0) : place + 10]
+    entry.write_bytes(whole)
+    assert found_again(started())

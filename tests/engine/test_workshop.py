@@ -24,6 +24,7 @@ from sklearn.neural_network import MLPClassifier
 from pytest_inferopt.domain.artifact import Artifact, Dataset, Prediction
 from pytest_inferopt.domain.plugins import Technique
 from pytest_inferopt.domain.request import BenchmarkSpec
+from pytest_inferopt.engine.code import code_digest
 from pytest_inferopt.engine.metrics import resolve_metric
 from pytest_inferopt.engine.references import resolve
 from pytest_inferopt.engine.store import file_sha256
@@ -194,6 +195,7 @@ def test_a_live_model_comes_with_the_framework_that_wrote_it(started, linear, tm
         "size_bytes": path.stat().st_size,
         "notes": [],
         "fingerprint": f"sklearn {Sklearn().fingerprint(linear)}",
+        "code": code_digest(linear),
     }
 
 
@@ -272,7 +274,8 @@ def test_a_factory_makes_the_model_in_the_worker(started, linear, tmp_path, monk
     monkeypatch.syspath_prepend(tmp_path)
     found = started().load_model(path=str(tmp_path / "model.pkl"), factory="models_of_mine:churn")
     size_bytes, fingerprint = (tmp_path / "model.pkl").stat().st_size, f"sklearn {Sklearn().fingerprint(linear)}"
-    assert found == {"format": "sklearn", "size_bytes": size_bytes, "notes": [], "fingerprint": fingerprint}
+    told = {"fingerprint": fingerprint, "code": code_digest(linear)}
+    assert found == {"format": "sklearn", "size_bytes": size_bytes, "notes": [], **told}
 
 
 # --- steps ------------------------------------------------------------------------------------------------------
