@@ -61,7 +61,7 @@ class InferoptSession:
         # Set where this is one of xdist's workers: the controller has settled the store, and makes the reports.
         told: dict[str, Any] | None = getattr(config, "workerinput", None)
         place = others.get("--inferopt-store") or project.get("store") or DEFAULT["--inferopt-store"]
-        self._store = Store(config.rootpath / place if told is None else Path(told[STORE_KEY]))
+        self._store = Store(config.rootpath / _home_expanded(place) if told is None else Path(told[STORE_KEY]))
         self._worker = Worker()
         self._item: pytest.Item | None = None
         if told is None:
@@ -263,6 +263,14 @@ class InferoptSession:
             if writer.width_of_current_line:
                 writer.line()
             writer.line(f"inferopt: {text}")
+
+
+def _home_expanded(place: str) -> Path:
+    """A store's place as a shell would read it, which leaves ``--inferopt-store=~/store`` and a table's text alone."""
+    try:
+        return Path(place).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"store {place!r}: whose home folder is meant is not known.", "Write it in full.") from error
 
 
 def is_using_a_fixture(names: list[str]) -> bool:
