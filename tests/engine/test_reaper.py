@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import socket
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -164,3 +166,142 @@ def test_only_the_command_holds_its_ends_of_the_pipes(reaped):
     # Its end of file comes with the command's end and not with the reaper's.
     assert os.read(found.alive, 1) == b""
     assert int(found.control.recv(32)) == 0
+
+
+# --- each part by itself, with what the operating system says scripted ------------------------------------------
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """`said(waitpid=[…])`: the answers of `os.waitpid` in order, an exception is raised; what is killed is noted."""
+
+    def said(**answers):
+        killed = []
+        waits = iter(answers["waitpid"])
+
+        def waitpid(*_):
+            answer = next(waits)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        def kill(pid, number):
+            killed.append((pid, number))
+            if error := answers.get("kill", {}).get(pid):
+                raise error
+
+        monkeypatch.setattr(reaper.os, "waitpid", waitpid)
+        monkeypatch.setattr(reaper.os, "kill", kill)
+        return killed
+
+    return said
+
+
+@pytest.fixture
+def wires():
+    """A control socket with its other end, and a pipe that wakes."""
+    ours, theirs = socket.socketpair()
+    readable, writable = os.pipe()
+    os.set_blocking(readable, False)
+    yield ours, theirs, readable, writable
+    ours.close()
+    theirs.close()
+    os.close(readable)
+    os.close(writable)
+
+
+def test_orphans_are_reaped_until_the_command_itself_has_ended(said, wires):
+    _, theirs, readable, writable = wires
+    said(waitpid=[(8, 0), (0, 0), (9, 0), (7, 256)])
+    os.write(writable, b"\x11")
+    assert reaper._wait(7, theirs.fileno(), readable) == 256
+
+
+def test_a_wake_that_another_read_has_taken_already_does_no_harm(said, wires, monkeypatch):
+    _, theirs, readable, _ = wires
+    said(waitpid=[(0, 0), (7, 9)])
+    monkeypatch.setattr(reaper.select, "select", lambda *_: ([readable], [], []))
+    assert reaper._wait(7, theirs.fileno(), readable) == 9
+
+
+def test_a_control_socket_that_closes_ends_the_wait_without_a_status(said, wires):
+    ours, theirs, readable, _ = wires
+    said(waitpid=[(0, 0)])
+    ours.close()
+    assert reaper._wait(7, theirs.fileno(), readable) is None
+
+
+def test_what_is_killed_is_reaped_and_looked_for_again_until_there_is_no_child(said, monkeypatch):
+    found = iter([{8, 9}, {9}])
+    monkeypatch.setattr(reaper, "_descendants", lambda _: next(found))
+    killed = said(waitpid=[(8, 9), (0, 0), ChildProcessError()], kill={8: ProcessLookupError(), 9: PermissionError()})
+    reaper._kill_descendants()
+    assert killed == [(8, signal.SIGKILL), (9, signal.SIGKILL), (9, signal.SIGKILL)]
+
+
+def test_a_child_that_cannot_be_killed_does_not_hold_it_up_for_ever(said, monkeypatch):
+    ticks = iter([0.0, 1.0, reaper.GIVE_UP_SECONDS + 0.1])
+    monkeypatch.setattr(reaper, "time", SimpleNamespace(monotonic=lambda: next(ticks), sleep=lambda _: None))
+    monkeypatch.setattr(reaper, "_descendants", lambda _: {9})
+    killed = said(waitpid=[(0, 0)])
+    reaper._kill_descendants()
+    assert killed == [(9, signal.SIGKILL)]
+
+
+def test_a_process_that_ends_while_the_table_is_read_is_passed_over(monkeypatch):
+    monkeypatch.setattr(reaper.os, "listdir", lambda _: ["self", "999999999", str(os.getpid())])
+    assert reaper._descendants(os.getppid()) == {os.getpid()}
+
+
+def test_processes_that_name_each_other_as_parents_end_the_search(monkeypatch, tmp_path):
+    for pid, parent in ((1, 3), (2, 1), (3, 2)):
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "stat").write_text(f"{pid} (a) S {parent} 0")
+    real = open
+    monkeypatch.setattr(reaper.os, "listdir", lambda _: ["1", "2", "3"])
+    monkeypatch.setattr("builtins.open", lambda path, *rest: real(path.replace("/proc", str(tmp_path)), *rest))
+    assert reaper._descendants(1) == {1, 2, 3}
+
+
+@pytest.mark.parametrize(("status", "told"), [(256, b"256"), (None, b"")])
+def test_the_commands_end_is_told_and_then_all_below_it_is_ended(monkeypatch, status, told):
+    (ours, theirs), worker_only, done = socket.socketpair(), os.pipe(), []
+    monkeypatch.setattr(reaper, "_become_subreaper", lambda: done.append("subreaper"))
+    monkeypatch.setattr(reaper, "_wake_on_child_exit", lambda: 99)
+    monkeypatch.setattr(reaper.os, "posix_spawn", lambda *spawned: done.append(spawned[:2]) or 7)
+    monkeypatch.setattr(reaper, "_wait", lambda *waited: done.append(waited) or status)
+    monkeypatch.setattr(reaper, "_kill_descendants", lambda: done.append("killed"))
+    with ours, theirs:
+        arguments = [str(theirs.fileno()), ",".join(map(str, worker_only)), "/bin/true", "-x"]
+        assert reaper.main(arguments) == 0
+        theirs.shutdown(socket.SHUT_WR)
+        assert ours.recv(32) == told
+        assert done == [
+            "subreaper",
+            ("/bin/true", ["/bin/true", "-x"]),
+            (7, theirs.fileno(), 99),
+            "killed",
+        ]
+    for fd in worker_only:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(fd)
+
+
+def test_a_child_that_ends_wakes_the_reaper(monkeypatch):
+    handlers, woken_by = [], []
+    monkeypatch.setattr(reaper.signal, "set_wakeup_fd", woken_by.append)
+    monkeypatch.setattr(reaper.signal, "signal", lambda number, act: handlers.append((number, act(number, None))))
+    readable = reaper._wake_on_child_exit()
+    os.write(woken_by[0], b"\x11")
+    assert (os.read(readable, 9), handlers) == (b"\x11", [(signal.SIGCHLD, None)])
+    for fd in (readable, *woken_by):
+        os.close(fd)
+
+
+@pytest.mark.parametrize(("platform", "calls"), [("linux", [(36, 1, 0, 0, 0)]), ("darwin", [])])
+def test_only_linux_has_subreapers(monkeypatch, platform, calls):
+    made = []
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(prctl=lambda *call: made.append(call)))
+    reaper._become_subreaper()
+    assert made == calls
