@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import cloudpickle
@@ -18,12 +19,14 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from sklearn.datasets import load_digits
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.feature_selection import SelectKBest
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
 from pytest_inferopt.domain.artifact import Artifact, Dataset, Prediction
 from pytest_inferopt.domain.plugins import Technique
 from pytest_inferopt.domain.request import BenchmarkSpec
+from pytest_inferopt.engine import workshop as workshop_module
 from pytest_inferopt.engine.code import code_digest
 from pytest_inferopt.engine.metrics import resolve_metric
 from pytest_inferopt.engine.references import resolve
@@ -364,6 +367,22 @@ def test_the_original_answers_and_is_scored(loaded, linear):
         *("accuracy", 397, expected, expected),
         1.0,
     )
+
+
+def test_a_transformer_of_one_column_is_scored_by_its_numbers_and_not_by_their_signs(loaded):
+    varying = X[TRAINED].std(axis=0) > 0
+    selector = SelectKBest(k=1).fit(X[TRAINED][:, varying], Y[TRAINED])
+    found = loaded(selector, x=X[HELD][:, varying], y=None).examine_original(**METRIC)
+    assert (found["task"], found["accuracy"]["metric"]) == ("transform", "fidelity")
+
+
+@pytest.mark.parametrize(("call_seconds", "expected"), [((0.5,), 0.5), ((0.05, 0.02), 0.02)])
+def test_what_a_call_takes_is_told_by_the_second_one_unless_the_first_takes_long(monkeypatch, call_seconds, expected):
+    now = [0.0]
+    script = iter(call_seconds)
+    session = SimpleNamespace(run=lambda _: now.append(now[-1] + next(script)))
+    monkeypatch.setattr(workshop_module, "time", SimpleNamespace(monotonic=lambda: now[-1]))
+    assert workshop_module._seconds_of_a_call(session, None) == pytest.approx(expected)
 
 
 def test_a_converted_model_is_compared_with_the_original(loaded, linear):
