@@ -245,9 +245,9 @@ class InferoptSession:
         )
         attempt = getattr(item, "execution_count", 1)  # pytest-rerunfailures counts
         again = (f"measured in attempt {attempt} of its test",) if attempt > 1 else ()
-        result = result.model_copy(
-            update={"test_id": item.nodeid, "attempt": attempt, "notes": (*result.notes, *again)}
-        )
+        # A file's name may be bytes that are no text, which no report can hold.
+        test_id = item.nodeid.encode("utf-8", errors="backslashreplace").decode()
+        result = result.model_copy(update={"test_id": test_id, "attempt": attempt, "notes": (*result.notes, *again)})
         self._store.put("results", result_key(result), result.to_dict())
         item.stash[UNSENT].append(result)
         _set_properties(item, result)

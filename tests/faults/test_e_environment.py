@@ -45,6 +45,7 @@ def run(folder, *, interpreter=(), environment=None, cwd=None, arguments=()):
         env=environment or dict(os.environ),
         capture_output=True,
         text=True,
+        errors="replace",
         check=False,
         timeout=120,
     )
@@ -72,6 +73,14 @@ def test_e64_ctrl_c_ends_the_run_with_exit_code_2_and_leaves_no_worker(folder):
     assert running.returncode == 2, output.decode()
     assert workers
     assert [pid for pid in workers if is_alive(pid)] == []
+
+
+def test_e73_a_test_file_whose_name_is_no_text_is_judged_and_reported(folder):
+    (folder / "test_model.py").rename(folder / os.fsdecode(b"test_\xff.py"))
+    ran = run(folder, arguments=("--inferopt-report=json",))
+    assert ran.returncode == 0, ran.stdout
+    (result,) = parse_report((folder / ".inferopt" / "report.json").read_bytes(), where="report.json").results
+    assert result.test_id == r"test_\udcff.py::test_digits"
 
 
 @pytest.fixture
