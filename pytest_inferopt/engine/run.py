@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,26 +12,23 @@ from pytest_inferopt.domain.environment import Environment
 from pytest_inferopt.domain.result import (
     Accuracy,
     Check,
-    CheckKind,
-    Conversion,
     Latency,
     RunResult,
     Samples,
     Speedup,
-    Step,
     VariantResult,
 )
 from pytest_inferopt.domain.selection import best_variant
-from pytest_inferopt.engine.accuracy import check_accuracy
 from pytest_inferopt.engine.budget_processes import Arm, latency_budgets, measure_in_processes
 from pytest_inferopt.engine.budgets import judge_quick_latency, judge_size
 from pytest_inferopt.engine.cache import StepCache
-from pytest_inferopt.engine.conversion import check_conversion
 from pytest_inferopt.engine.lock import MachineLock
+from pytest_inferopt.engine.making import Making, Tools
 from pytest_inferopt.engine.pipeline import plan
-from pytest_inferopt.engine.shipping import Cargo, Subject, ship
+from pytest_inferopt.engine.shipping import Subject
 from pytest_inferopt.engine.store import file_sha256
-from pytest_inferopt.errors import ERROR_KINDS, InferoptError, NotMeasuredError, UsageError
+from pytest_inferopt.engine.variant import ORIGINAL, Variant, red_check
+from pytest_inferopt.errors import InferoptError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,15 +36,11 @@ if TYPE_CHECKING:
 
     from pytest_inferopt.domain.request import OptimizationRequest
     from pytest_inferopt.engine.execute import Worker
-    from pytest_inferopt.engine.pipeline import PlannedStep
-    from pytest_inferopt.engine.replicate import Command
     from pytest_inferopt.engine.store import Store
     from pytest_inferopt.registry import Registry
 
 __all__ = ["Subject", "run_request"]
 
-ORIGINAL = "original"
-SECONDS_PER_MINUTE = 60
 # Measuring has a budget of its own, which the clock in the worker keeps; this is for a call that never returns.
 MEASURE_GRACE_SECONDS = 30
 LONG_RUN_SECONDS = 10
@@ -85,61 +76,18 @@ def run_request(
     with store.working_folder() as folder:
         cache = StepCache(store, registry, request, is_read=reuse)
         lock = MachineLock(on_wait=lambda text: on_progress(f"{request.name}: {text}"))
-        tools = _Tools(worker, registry, store, cache, lock, folder, on_progress)
+        tools = Tools(worker, registry, store, cache, lock, folder, on_progress)
         return _Run(request, subject, tools).result()
 
 
-@dataclass(frozen=True, eq=False)
-class _Tools:
-    """What a run works with."""
-
-    worker: Worker
-    registry: Registry
-    store: Store
-    cache: StepCache
-    lock: MachineLock
-    folder: Path
-    on_progress: Callable[[str], None]
-
-
-@dataclass(eq=False)
-class _Variant:
-    """A variant while it is being made."""
-
-    name: str
-    steps: list[Step] = field(default_factory=list)
-    checks: list[Check] = field(default_factory=list)
-    format: str | None = None
-    path: Path | None = None
-    artifact: str = ORIGINAL
-    arm: str = ""
-    conversion: Conversion | None = None
-    accuracy: Accuracy | None = None
-    call: str = ""
-    seconds_a_round: float = 0.0
-
-    def stop(self, kind: CheckKind, error: InferoptError) -> None:
-        """Its way ends here."""
-        self.checks.append(_check(kind, self.name, error))
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether there is something to measure."""
-        return not any(check.outcome in {"not_measured", "refused"} for check in self.checks)
-
-
 class _Run:
-    def __init__(self, request: OptimizationRequest, subject: Subject, tools: _Tools) -> None:
+    def __init__(self, request: OptimizationRequest, subject: Subject, tools: Tools) -> None:
         self._request = request
-        self._subject = subject
         self._tools = tools
-        self._deadline = time.monotonic() + request.max_time_minutes * SECONDS_PER_MINUTE
+        self._making = Making(request, subject, tools)
         self._seconds: dict[str, float] = {}
         self._notes: list[str] = []
-        self._steps: dict[str, dict[str, Any]] = {}
-        self._generation = -1
-        self._original: dict[str, Any] = {}
-        self._cargo: Cargo | None = None
+        self._own_threads_arm: str | None = None
         self._samples: Samples | None = None
         self._probe_ms: float | None = None
 
@@ -160,21 +108,21 @@ class _Run:
                     self._judge_latency(alive, measured)
         return self._judged(variants, measured)
 
-    def _made(self) -> list[_Variant]:
+    def _made(self) -> list[Variant]:
         """All variants, each optimized and examined."""
         with self._stage("load"):
-            self._load()
-        chains = plan(self._request, self._original["format"], self._tools.registry)
+            self._making.load()
+        chains = plan(self._request, self._making.original["format"], self._tools.registry)
         with self._stage("examine"):
-            self._examine_original()
+            self._making.examine_original()
         variants = []
         for name, chain in chains.items():
             with self._stage("optimize"):
-                variant = self._optimize(name, chain)
+                variant = self._making.optimize(name, chain)
             is_made = variant.is_alive
             # At once, so that what is done stays done when a later variant takes the worker or the time with it.
             with self._stage("examine"):
-                self._examine(variant)
+                self._making.examine(variant)
             if is_made and variant.path is not None:
                 self._judge_size(variant, variant.path.stat().st_size)
             variants.append(variant)
@@ -186,152 +134,17 @@ class _Run:
         before = self._tools.lock.waited_seconds
         with lock:
             waited = self._tools.lock.waited_seconds - before
-            self._deadline += waited
+            self._making.deadline += waited
             if waited > WORTH_TELLING_SECONDS:
                 self._seconds["wait"] = self._seconds.get("wait", 0) + waited
             yield
 
-    def _load(self) -> None:
-        """Bring the rows and the model into the worker; done again after it died."""
-        request, subject = self._request, self._subject
-        if self._cargo is None:
-            self._cargo = ship(request, subject, self._tools.folder, self._tools.registry)
-        cargo = self._cargo
-        self._call("begin", "start", **self._beginning())
-        rows = self._call("load_data", "loading the validation rows", **cargo.rows)
-        training = {"digest": "none"}
-        if cargo.training is not None:
-            training = self._call("load_data", "loading the training rows", **cargo.training, training=True)
-        self._original |= self._call("load_model", "loading the model", **cargo.model)
-        self._generation = self._tools.worker.generation
-        self._tools.cache.start(
-            ORIGINAL,
-            fingerprint=self._original["fingerprint"],
-            code=self._original["code"],
-            rows=rows["digest"],
-            training=training["digest"],
-        )
-
-    def _beginning(self) -> dict[str, Any]:
-        """The arguments of `begin`."""
-        request = self._request
-        return {
-            "folder": str(self._tools.folder),
-            "options": {"threads": request.threads, "provider": request.provider},
-            "opset": request.opset,
-            "random_seed": request.random_seed,
-            "seconds_left": self._deadline - time.monotonic(),
-        }
-
-    def _examine_original(self) -> None:
-        request = self._request
-        self._original |= self._call(
-            "examine_original",
-            "asking the original",
-            metric=request.metric,
-            metric_path=self._cargo.metric_path if self._cargo else None,
-            direction=request.metric_direction,
-            batch_sizes=list(request.batch_sizes),
-        )
-
-    def _optimize(self, name: str, chain: tuple[PlannedStep, ...]) -> _Variant:
-        variant = _Variant(name)
-        for step in chain:
-            try:
-                done = self._step(variant, step)
-            except UsageError:
-                raise
-            except InferoptError as error:
-                variant.stop("conversion", error)
-                return variant
-            variant.format, variant.path, variant.artifact = done["format"], Path(done["path"]), done["target"]
-            variant.steps.append(_told(step, done))
-        return variant
-
-    def _step(self, variant: _Variant, step: PlannedStep) -> dict[str, Any]:
-        """Do a step, or take over what another variant or an earlier run got from it on the same artifact."""
-        spec = step.spec.model_dump(mode="json")
-        key = f"{variant.artifact} {json.dumps(spec, sort_keys=True, default=str)}"
-        if key not in self._steps:
-            self._recover()
-            task: dict[str, Any] = {"source": variant.artifact, "target": f"artifact-{len(self._steps)}", "spec": spec}
-            found = self._tools.cache.find(task["source"], task["target"], step.spec)
-            if found is None:
-                done = self._call("run_step", f"variant {variant.name!r}, step {step.spec.name!r}", **task)
-                self._tools.cache.keep(task["target"], done)
-            else:
-                done = found
-                self._adopt(task, done)
-            self._steps[key] = {**done, **task}
-        return self._steps[key]
-
-    def _adopt(self, task: dict[str, Any], done: dict[str, Any]) -> None:
-        """Give the worker what was finished before; what lived in the worker that died is done again."""
-        if done["artifact"] is None:
-            done |= self._call("run_step", "doing a finished step again", **task)
-            return
-        parts = {name: done[name] for name in ("format", "path", "artifact")}
-        self._call("adopt", "taking over finished steps", target=task["target"], **parts)
-
-    def _recover(self) -> None:
-        """After a crash: a new worker, with all that was finished before."""
-        if self._tools.worker.is_running and self._tools.worker.generation == self._generation:
-            return
-        if time.monotonic() > self._deadline:
-            raise NotMeasuredError(
-                f"the deadline of {self._request.max_time_minutes:g} minutes has passed.",
-                "Raise max_time_minutes (OPTIMIZATION_MAX_TIME_MINUTES), or ask for less.",
-            )
-        self._load()
-        self._examine_original()
-        for done in self._steps.values():
-            self._adopt({name: done[name] for name in ("source", "target", "spec")}, done)
-
-    def _examine(self, variant: _Variant) -> None:
-        if not variant.is_alive:
-            return
-        request = self._request
-        try:
-            self._recover()
-            found = self._call(
-                "examine",
-                f"asking variant {variant.name!r}",
-                target=variant.artifact,
-                batch_sizes=list(request.batch_sizes),
-                threshold=request.accuracy_threshold,
-            )
-        except UsageError:
-            raise
-        except InferoptError as error:
-            variant.stop("conversion", error)
-            return
-        variant.call, variant.seconds_a_round = found["call"], found["seconds_a_round"]
-        variant.conversion = Conversion.model_validate(found["conversion"])
-        variant.checks.append(check_conversion(variant.name, variant.conversion))
-        if "accuracy" not in found:
-            wrong = found["accuracy_error"]
-            failure = ERROR_KINDS[wrong["kind"]](wrong["message"], wrong["hint"])
-            if isinstance(failure, UsageError):
-                raise failure
-            variant.stop("accuracy", failure)
-            return
-        variant.accuracy = Accuracy.model_validate(found["accuracy"])
-        variant.checks.append(
-            check_accuracy(
-                variant.name,
-                variant.accuracy,
-                threshold=request.accuracy_threshold,
-                decision=request.accuracy_decision,
-            )
-        )
-
-    def _measure(self, variants: list[_Variant]) -> dict[str, Any]:
+    def _measure(self, variants: list[Variant]) -> dict[str, Any]:
         """The latencies and speed-ups of all arms, by the name of their artifact; empty if it failed."""
         request = self._request
-        self._own_threads_arm: str | None = None
         if not variants:
             return {"latency": {}, "speedup": {}}
-        own = self._original["own_threads"]
+        own = self._making.original["own_threads"]
         self._own_threads_arm = f"{ORIGINAL} ({own})" if own else None
         # A step that changed nothing leaves its file as it was; the same file is not timed twice.
         first_of = {variant.path: variant.artifact for variant in reversed(variants)}
@@ -340,12 +153,13 @@ class _Run:
         arms = {ORIGINAL: [ORIGINAL]}
         for variant in variants:
             arms.setdefault(variant.arm, []).append(variant.name)
-        self._tell_duration([self._original, *({"seconds_a_round": variant.seconds_a_round} for variant in variants)])
+        original_seconds: float = self._making.original["seconds_a_round"]
+        self._tell_duration(original_seconds + sum(variant.seconds_a_round for variant in variants))
         # Measuring has a time of its own; what was made before the optimization's deadline is still measured.
-        self._deadline = max(self._deadline, time.monotonic() + MEASURE_GRACE_SECONDS)
+        self._making.deadline = max(self._making.deadline, time.monotonic() + MEASURE_GRACE_SECONDS)
         try:
-            self._recover()
-            measured: dict[str, Any] = self._call(
+            self._making.recover()
+            measured: dict[str, Any] = self._making.call(
                 "measure",
                 "measuring",
                 deadline=time.monotonic() + 2 * request.measure_seconds + MEASURE_GRACE_SECONDS,
@@ -366,12 +180,12 @@ class _Run:
         ]
         return measured
 
-    def _judge_size(self, variant: _Variant, size_bytes: int) -> None:
+    def _judge_size(self, variant: Variant, size_bytes: int) -> None:
         """Hold its file against the size budgets, whatever else becomes of it."""
         sizes = [budget for budget in self._request.budgets if isinstance(budget, SizeBudget)]
         variant.checks += [judge_size(variant.name, budget, size_bytes) for budget in sizes]
 
-    def _judge_latency(self, variants: list[_Variant], measured: dict[str, Any]) -> None:
+    def _judge_latency(self, variants: list[Variant], measured: dict[str, Any]) -> None:
         """Hold the variants against the latency budgets, in processes of their own."""
         request = self._request
         if request.quick:
@@ -386,7 +200,7 @@ class _Run:
         for variant in variants:
             sharing.setdefault(variant.arm, []).append(variant.name)
         arms = [
-            Arm(self._bringing(target), target, _p50_ms(measured, target), tuple(names))
+            Arm(self._making.bringing(target), target, _p50_ms(measured, target), tuple(names))
             for target, names in sharing.items()
         ]
         evidence = measure_in_processes(
@@ -401,38 +215,13 @@ class _Run:
         self._probe_ms = evidence.probe_ms
         self._notes += evidence.notes
 
-    def _bringing(self, target: str) -> list[Command]:
-        """The commands that bring an artifact and the rows into a fresh process."""
-        assert self._cargo is not None  # noqa: S101 - it was shipped before anything was made
-        cargo = self._cargo
-        commands: list[Command] = [("begin", self._beginning()), ("load_data", cargo.rows)]
-        if cargo.training is not None:
-            commands.append(("load_data", {**cargo.training, "training": True}))
-        return [*commands, *self._remaking(target, cargo)]
-
-    def _remaking(self, target: str, cargo: Cargo) -> list[Command]:
-        """Take the file; where the file alone is not the artifact, make it again from the original."""
-        done = self._done(target)
-        if done["artifact"] is not None:
-            return [("take_file", {name: done[name] for name in ("target", "format", "path", "artifact")})]
-        tasks = []
-        while target != ORIGINAL:
-            done = self._done(target)
-            tasks.append(("run_step", {name: done[name] for name in ("source", "target", "spec")}))
-            target = done["source"]
-        return [("load_model", cargo.model), *reversed(tasks)]
-
-    def _done(self, target: str) -> dict[str, Any]:
-        return next(done for done in self._steps.values() if done["target"] == target)
-
-    def _tell_duration(self, arms: list[dict[str, Any]]) -> None:
+    def _tell_duration(self, seconds_a_round: float) -> None:
         spec = self._request.benchmark
-        rounds = spec.warmup_iterations + spec.iterations
-        seconds = min(spec.measure_seconds, rounds * sum(arm["seconds_a_round"] for arm in arms))
+        seconds = min(spec.measure_seconds, (spec.warmup_iterations + spec.iterations) * seconds_a_round)
         if seconds >= LONG_RUN_SECONDS:
             self._tools.on_progress(f"{self._request.name}: measuring for about {seconds:.0f} s")
 
-    def _judged(self, variants: list[_Variant], measured: dict[str, Any]) -> RunResult:
+    def _judged(self, variants: list[Variant], measured: dict[str, Any]) -> RunResult:
         original = self._original_result(_latencies(measured, ORIGINAL))
         results = {variant.name: self._variant_result(variant, measured) for variant in variants}
         context: tuple[VariantResult, ...] = ()
@@ -459,13 +248,13 @@ class _Run:
             best=best_variant(results, self._request.batch_sizes[0]),
             samples=self._samples,
             probe_ms=self._probe_ms,
-            notes=(*self._original["notes"], *self._notes, *filter(None, [self._tools.store.warning])),
+            notes=(*self._making.original["notes"], *self._notes, *filter(None, [self._tools.store.warning])),
             seconds=self._seconds,
         )
 
     def _original_result(self, latency: dict[int, Latency], checks: tuple[Check, ...] = ()) -> VariantResult:
-        known = self._original
-        file = self._cargo.user_file if self._cargo and "format" in known else None
+        known = self._making.original
+        file = self._making.user_file
         return VariantResult(
             name=ORIGINAL,
             role="original",
@@ -479,7 +268,7 @@ class _Run:
             checks=checks,
         )
 
-    def _variant_result(self, variant: _Variant, measured: dict[str, Any]) -> VariantResult:
+    def _variant_result(self, variant: Variant, measured: dict[str, Any]) -> VariantResult:
         path, digest, size_bytes = None, None, None
         if variant.path is not None and variant.path.is_file() and variant.is_alive:
             path, digest = self._tools.store.keep(variant.path)
@@ -501,7 +290,7 @@ class _Run:
 
     def _nothing(self, error: InferoptError) -> RunResult:
         """The result where the original itself could not be measured."""
-        check = _check("conversion", ORIGINAL, error)
+        check = red_check("conversion", ORIGINAL, error)
         names = self._request.pipelines
         return RunResult(
             name=self._request.name,
@@ -512,11 +301,6 @@ class _Run:
             seconds=self._seconds,
         )
 
-    def _call(self, command: str, stage: str, *, deadline: float | None = None, **parameters: Any) -> Any:
-        return self._tools.worker.call(
-            command, parameters, stage=stage, deadline=self._deadline if deadline is None else deadline
-        )
-
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
         started = time.monotonic()
@@ -524,22 +308,6 @@ class _Run:
             yield
         finally:
             self._seconds[name] = self._seconds.get(name, 0) + time.monotonic() - started
-
-
-def _told(step: PlannedStep, done: dict[str, Any]) -> Step:
-    """What a step did, for the report."""
-    notes = list(done["notes"])
-    if step.was_inserted:
-        notes.insert(0, "inserted, because the next step takes ONNX")
-    if "made_at" in done:
-        notes.append(f"taken from the store: nothing that it depends on has changed since {done['made_at'][:10]}")
-    figures = {key: done[key] for key in ("name", "seconds", "size_before_bytes", "size_after_bytes")}
-    return Step(**figures, notes=tuple(notes), cached="made_at" in done)
-
-
-def _check(kind: CheckKind, variant: str, error: InferoptError) -> Check:
-    outcome = "refused" if error.kind == "refused" else "not_measured"
-    return Check(kind=kind, variant=variant, outcome=outcome, reason=error.message, next_step=error.hint)
 
 
 def _latencies(measured: dict[str, Any], name: str) -> dict[int, Latency]:
