@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["Destination", "Published", "parse_destinations", "publish"]
 
 DEVICES = Path("/dev")
+
+
+SAMPLES_NAME = re.compile(r"[0-9a-f]{64}\.npz")
 
 
 @dataclass(frozen=True)
@@ -117,8 +121,12 @@ def _published(report: Report, destination: Destination, registry: Registry) -> 
         registry.require(reporter)
         if path is None:
             return Published(kind, None, reporter.render(report))
-        text = reporter.render(_with_samples_beside(report, path) if reporter.carries_samples else report)
+        if reporter.carries_samples:
+            report = _with_samples_beside(report, path)
+        text = reporter.render(report)
         write_text(path, text)
+        if reporter.carries_samples:
+            _forget_samples(report, _samples_folder(path))
     except InferoptError as error:
         return Published(kind, path, failure=str(error))
     # A reporter may be anybody's; its fault must not cost the verdict or the other reports.
@@ -129,12 +137,24 @@ def _published(report: Report, destination: Destination, registry: Registry) -> 
 
 def _with_samples_beside(report: Report, path: Path) -> Report:
     """The report with its samples in ``<stem>-samples/`` beside the file, under their digests."""
-    folder = path.with_name(f"{path.stem}-samples")
+    folder = _samples_folder(path)
     results = tuple(
         result if result.samples is None else _moved(result, result.samples, folder, path.parent)
         for result in report.results
     )
     return report.model_copy(update={"results": results})
+
+
+def _samples_folder(path: Path) -> Path:
+    return path.with_name(f"{path.stem}-samples")
+
+
+def _forget_samples(report: Report, folder: Path) -> None:
+    """Remove what an earlier document at this place had beside it, once the new one is there."""
+    kept = {f"{result.samples.sha256}.npz" for result in report.results if result.samples is not None}
+    for path in folder.glob("*.npz"):
+        if path.name not in kept and SAMPLES_NAME.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def _moved(result: RunResult, samples: Samples, folder: Path, parent: Path) -> RunResult:

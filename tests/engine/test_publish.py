@@ -286,6 +286,18 @@ def test_samples_that_lie_beside_the_document_already_are_not_copied_again(measu
     assert publish(measured, wanted, registry) == first
 
 
+def test_the_samples_of_the_document_that_was_there_before_are_removed_and_nothing_else_is(
+    measured, registry, tmp_path
+):
+    folder = tmp_path / "a-samples"
+    folder.mkdir()
+    for name in (f"{'0' * 64}.npz", "own.npz"):
+        (folder / name).touch()
+    (document,) = publish(measured, (Destination("json", tmp_path / "a.json"),), registry)
+    assert document.failure == ""
+    assert {path.name for path in folder.iterdir()} == {f"{measured.results[0].samples.sha256}.npz", "own.npz"}
+
+
 def test_a_report_that_carries_no_samples_makes_no_folder_for_them(measured, registry, tmp_path):
     publish(measured, [Destination("plain", tmp_path / "out" / "a.txt")], registry)
     assert files(tmp_path / "out").keys() == {"a.txt"}
