@@ -102,7 +102,7 @@ def measure_in_processes(
     arms: Sequence[Arm],
     *,
     open_worker: Callable[[], Worker],
-    load_seconds: float = 0.0,
+    making_seconds: float = 0.0,
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> Evidence:
     """Time each arm at each batch size that a budget names, in processes where nothing else runs.
@@ -113,7 +113,8 @@ def measure_in_processes(
         request: with the budgets.
         arms: what is measured.
         open_worker: makes a worker that has not been started.
-        load_seconds: what loading took in the request's own worker; a process is given up only well after that.
+        making_seconds: what loading and all steps took in the request's own worker; a process, which may have to do
+            them again, is given up only well after that.
         on_progress: told how long it will take, if that is long.
     """
     cells = _cells(request)
@@ -131,7 +132,7 @@ def measure_in_processes(
             prepare=arm.prepare,
             measure=partial(_same, command),
             stage=f"budgets of {' and '.join(map(repr, arm.variants))}",
-            seconds=2 * (seconds + load_seconds) + GRACE_SECONDS,
+            seconds=2 * (seconds + making_seconds) + GRACE_SECONDS,
         )
         try:
             evidence.answers[arm.target] = list(replicates)

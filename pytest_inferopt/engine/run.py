@@ -207,7 +207,7 @@ class _Run:
             request,
             arms,
             open_worker=self._tools.worker.another,
-            load_seconds=self._seconds["load"],
+            making_seconds=self._seconds["load"] + self._seconds["optimize"],
             on_progress=self._tools.on_progress,
         )
         for variant in variants:

@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from pytest_inferopt.api import Subject, run
 from pytest_inferopt.domain.artifact import Dataset
 from pytest_inferopt.domain.request import parse_request
+from pytest_inferopt.engine import budget_processes
 from pytest_inferopt.engine.execute import Worker
 from pytest_inferopt.engine.store import Store
 from pytest_inferopt.errors import WorkerError
@@ -65,6 +66,19 @@ def test_generous_budgets_pass_and_impossible_ones_fail_with_certainty(optimize)
         assert 0 < check.interval.low <= check.observed <= check.interval.high < 10_000
     assert result.optimized.checks[-3].reason.endswith(" over 6 processes of 1,000 calls.")
     assert result.optimized.checks[-2].reason.endswith(" over 6 processes of 50 calls.")
+
+
+def test_a_process_that_makes_the_variant_again_has_the_time_that_it_took(optimize, monkeypatch):
+    given = []
+
+    def replicates(*_, seconds, **__):
+        given.append(seconds)
+        raise WorkerError("not measured here")
+
+    monkeypatch.setattr(budget_processes, "run_replicates", replicates)
+    result = optimize("p95<10s", measure_seconds=6.0)
+    made = result.seconds["load"] + result.seconds["optimize"]
+    assert given == [pytest.approx(2 * (1.0 + made) + budget_processes.GRACE_SECONDS)]
 
 
 def test_a_file_that_is_too_large_is_red_and_another_variant_is_the_best(optimize):
