@@ -23,12 +23,16 @@ from pytest_inferopt.errors import ERROR_KINDS, WorkerError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Worker", "memory_limit_bytes"]
+__all__ = ["MEASURING_IS_LATE", "Worker", "memory_limit_bytes"]
 
 KEPT_OUTPUT_BYTES = 64 * 1024
 LAST_WORDS = 300
 SHARE_OF_MEMORY = 0.9
 REAPER_SECONDS = 5
+OPTIMIZATION_IS_LATE = (
+    "Raise max_time_minutes (OPTIMIZATION_MAX_TIME_MINUTES), or look for an endless loop in the model."
+)
+MEASURING_IS_LATE = "Raise measure_seconds, or look for an endless loop in the model."
 # What the interpreter's own switches (-W error, -O) put into the environment changes what libraries do;
 # a verdict must not depend on how pytest was started.
 INTERPRETER_SWITCHES = ("PYTHONWARNINGS", "PYTHONOPTIMIZE", "PYTHONINSPECT", "PYTHONSTARTUP")
@@ -82,6 +86,7 @@ class Worker:
         *,
         stage: str,
         deadline: float,
+        late_hint: str = OPTIMIZATION_IS_LATE,
         on_progress: Callable[[str], None] = lambda _: None,
     ) -> Any:
         """Have the worker do something and wait for its answer.
@@ -91,6 +96,7 @@ class Worker:
             parameters: its arguments, plain JSON values.
             stage: what is being done, for the message if it fails.
             deadline: on `time.monotonic()`; then the worker and all its descendants are killed.
+            late_hint: what to do next where that happens.
             on_progress: told what the worker says on its way.
 
         Raises:
@@ -105,7 +111,7 @@ class Worker:
             self._child.send({"command": "hello", "parameters": greeting})
         try:
             self._child.send({"command": command, "parameters": dict(parameters)})
-            document = self._child.answer(stage, deadline, on_progress)
+            document = self._child.answer(stage, deadline, late_hint, on_progress)
         except BaseException:
             # Also on Ctrl-C: a worker that still owes an answer is of no use to the next caller.
             self.stop()
@@ -155,7 +161,7 @@ class _Child:
         with contextlib.suppress(BrokenPipeError):
             os.write(self._requests, encode(document))
 
-    def answer(self, stage: str, deadline: float, on_progress: Callable[[str], None]) -> dict[str, Any]:
+    def answer(self, stage: str, deadline: float, late_hint: str, on_progress: Callable[[str], None]) -> dict[str, Any]:
         """The next document that is not a word on the way."""
         while True:
             try:
@@ -163,19 +169,19 @@ class _Child:
             except ValueError as error:
                 raise WorkerError(f"{stage}: the worker's answer is damaged ({error}).") from error
             if document is None:
-                self._wait_for_more(stage, deadline)
+                self._wait_for_more(stage, deadline, late_hint)
             elif "progress" in document:
                 on_progress(document["progress"])
             else:
                 return document
 
-    def _wait_for_more(self, stage: str, deadline: float) -> None:
+    def _wait_for_more(self, stage: str, deadline: float, late_hint: str) -> None:
         seconds = max(deadline - time.monotonic(), 0)
         ready, _, _ = select.select([self._answers.fd, self._control.fileno()], [], [], seconds)
         if not ready:
             raise WorkerError(
                 f"{stage}: no answer by the deadline; the worker and all it had started were ended.",
-                "Raise max_time_minutes (OPTIMIZATION_MAX_TIME_MINUTES), or look for an endless loop in the model.",
+                late_hint,
             )
         if self._answers.fd not in ready or not self._answers.fill():
             raise self._died(stage)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_inferopt.domain.result import Accuracy, Conversion
 from pytest_inferopt.engine.accuracy import check_accuracy
 from pytest_inferopt.engine.conversion import check_conversion
+from pytest_inferopt.engine.execute import MEASURING_IS_LATE, Worker
 from pytest_inferopt.engine.shipping import Cargo, Subject, ship
 from pytest_inferopt.engine.variant import ORIGINAL, Variant, step_record
 from pytest_inferopt.errors import ERROR_KINDS, InferoptError, NotMeasuredError, UsageError
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from pytest_inferopt.domain.request import OptimizationRequest
     from pytest_inferopt.engine.cache import StepCache
-    from pytest_inferopt.engine.execute import Worker
     from pytest_inferopt.engine.lock import MachineLock
     from pytest_inferopt.engine.pipeline import PlannedStep
     from pytest_inferopt.engine.replicate import Command
@@ -196,10 +196,10 @@ class Making:
         return [*commands, *self._remaking(target, cargo)]
 
     def call(self, command: str, stage: str, *, deadline: float | None = None, **parameters: Any) -> Any:
-        """Have the worker do something; by the deadline of all, unless it has one of its own."""
-        return self._tools.worker.call(
-            command, parameters, stage=stage, deadline=self.deadline if deadline is None else deadline
-        )
+        """Have the worker do something; by the deadline of all, unless it is measuring, by a deadline of its own."""
+        if deadline is None:
+            return self._tools.worker.call(command, parameters, stage=stage, deadline=self.deadline)
+        return self._tools.worker.call(command, parameters, stage=stage, deadline=deadline, late_hint=MEASURING_IS_LATE)
 
     def _step(self, variant: Variant, step: PlannedStep) -> dict[str, Any]:
         """Do a step, or take over what another variant or an earlier run got from it on the same artifact."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from pytest_inferopt.engine.execute import MEASURING_IS_LATE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -54,5 +56,12 @@ def run_replicates(
         with open_worker() as worker:
             answer: Any = None
             for command, parameters in (*prepare, measure(index)):
-                answer = worker.call(command, parameters, stage=label, deadline=deadline, on_progress=on_progress)
+                answer = worker.call(
+                    command,
+                    parameters,
+                    stage=label,
+                    deadline=deadline,
+                    late_hint=MEASURING_IS_LATE,
+                    on_progress=on_progress,
+                )
         yield answer

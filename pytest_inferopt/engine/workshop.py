@@ -494,7 +494,7 @@ def _keep_samples(cells: list[Cell], names: dict[str, list[str]], path: Path) ->
         for name in names.get(arm, [arm])
     }
     with path.open("wb") as stream:
-        np.savez_compressed(stream, allow_pickle=False, **arrays)
+        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # an array a name; the flag's name has no slash
     return path
 
 

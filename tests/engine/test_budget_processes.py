@@ -18,7 +18,7 @@ class Scripted(Worker):
         self.figures = figures
         self.diary = diary
 
-    def call(self, command, parameters, *, stage, deadline, on_progress):  # noqa: ARG002
+    def call(self, command, parameters, *, stage, deadline, late_hint, on_progress):  # noqa: ARG002
         self.diary.append((command, parameters, stage))
         found = self.figures.pop(0)
         if isinstance(found, Exception):

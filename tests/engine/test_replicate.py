@@ -18,8 +18,9 @@ class Scripted(Worker):
         super().__init__()
         self.diary = diary
 
-    def call(self, command, parameters, *, stage, deadline, on_progress):
+    def call(self, command, parameters, *, stage, deadline, late_hint, on_progress):
         assert 0 < deadline - time.monotonic() <= 60
+        assert late_hint.startswith("Raise measure_seconds")
         on_progress(f"doing {command}")
         self.diary.append((command, dict(parameters), stage))
         if parameters.get("crash"):
