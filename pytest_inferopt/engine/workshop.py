@@ -12,7 +12,6 @@ import pickle
 import random
 import tempfile
 import time
-from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,27 +29,26 @@ from pytest_inferopt.domain.artifact import (
     Workbench,
     take_rows,
 )
-from pytest_inferopt.domain.model_file import inspect_model_file
 from pytest_inferopt.domain.request import CONVERSION, BenchmarkSpec, DatasetSpec, TechniqueSpec
 from pytest_inferopt.engine.accuracy import measure_accuracy
 from pytest_inferopt.engine.adoption import adopted, content_digest, document_of
 from pytest_inferopt.engine.asking import are_shares, predict_all
 from pytest_inferopt.engine.code import code_digest
 from pytest_inferopt.engine.conversion import check_deterministic, compare_outputs
+from pytest_inferopt.engine.loading import as_owned, fingerprint, load_file
 from pytest_inferopt.engine.measure import measure, summarize
 from pytest_inferopt.engine.metrics import Metric, resolve_metric
 from pytest_inferopt.engine.probe import probe_ms
 from pytest_inferopt.engine.references import resolve
 from pytest_inferopt.engine.sensors import Sensors
 from pytest_inferopt.engine.solo import measure_alone
-from pytest_inferopt.engine.store import file_sha256
-from pytest_inferopt.errors import InferoptError, NotMeasuredError, RefusedError, UsageError
+from pytest_inferopt.engine.timing import keep_samples, seconds_of_a_call, threads_limited
+from pytest_inferopt.errors import InferoptError, NotMeasuredError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from pytest_inferopt.domain.artifact import Rows
-    from pytest_inferopt.engine.measure import Cell
     from pytest_inferopt.registry import Registry
 
 __all__ = ["Workshop"]
@@ -60,7 +58,6 @@ PROOF_BATCH_SIZES = (1, 3, 7)
 SAMPLE_ROWS = 32
 REPEATED_ROWS = 256
 MATRIX = 2
-SHORT_CALL_SECONDS = 0.1
 
 
 class Workshop:
@@ -136,46 +133,18 @@ class Workshop:
             owner.save(model, file)
             artifact = owner.describe(model, file)
         elif framework is not None:
-            artifact = self._as_owned(self._registry.framework(framework).load(file))
+            artifact = as_owned(self._registry.framework(framework).load(file), self._registry)
         else:
-            artifact = self._as_owned(self._load_file(file, trust=trust))
+            artifact = as_owned(load_file(file, self._registry, trust=trust), self._registry)
         self._artifacts[ORIGINAL] = artifact
+        users_file = file if framework is factory is None else None
         return {
             "format": artifact.format,
             "size_bytes": artifact.size_bytes,
             "notes": list(artifact.notes),
-            # A user's file is what it is; what was written on the way here may differ in bytes and be the same model.
-            "fingerprint": self._fingerprint(artifact, file if framework is factory is None else None),
+            "fingerprint": fingerprint(artifact, self._registry, users_file=users_file),
             "code": code_digest(artifact.model),
         }
-
-    def _fingerprint(self, artifact: Artifact, users_file: Path | None) -> str | None:
-        """A digest of the original's content; None where it has none."""
-        if users_file is not None and artifact.model is not None:
-            return f"file {file_sha256(users_file)}"
-        framework = self._registry.framework(artifact.format)
-        found = framework.fingerprint(artifact.path if artifact.model is None else artifact.model)
-        return None if found is None else f"{artifact.format} {found}"
-
-    def _load_file(self, file: Path, *, trust: bool) -> Artifact:
-        found = inspect_model_file(file)
-        framework = self._registry.loader(file)
-        self._registry.require(framework)
-        if found.kind == "pickle" and not trust:
-            raise RefusedError(
-                f"{file}: a pickle executes code when it is loaded.", "Set trust=True if you trust this file."
-            )
-        return framework.load(file)
-
-    def _as_owned(self, artifact: Artifact) -> Artifact:
-        """The artifact as its model's owner describes it: a pickle may hold any framework's, whatever its suffix."""
-        if artifact.model is None:
-            return artifact
-        owner = self._registry.owner(artifact.model)
-        if owner.name == artifact.format:
-            return artifact
-        described = owner.describe(artifact.model, artifact.path)
-        return replace(described, notes=(*artifact.notes, *described.notes))
 
     def run_step(self, *, source: str, target: str, spec: Any) -> dict[str, Any]:
         """Apply one step to the artifact `source` and keep the outcome as `target`."""
@@ -337,7 +306,7 @@ class Workshop:
         sessions = {name: self._open(self._artifacts[name], self._options) for name in arms}
         if own_threads_arm is not None:
             sessions[own_threads_arm] = self._open(self._artifacts[ORIGINAL], replace(self._options, threads=None))
-        with _threads_limited(benchmark.threads):
+        with threads_limited(benchmark.threads):
             cells = measure(
                 sessions, self._data.x, benchmark, random_seed=self._random_seed, on_progress=self._progress
             )
@@ -347,7 +316,7 @@ class Workshop:
             "speedup": {
                 name: [_document(speedups[name]) for _, speedups in summaries] for name in sessions if name != ORIGINAL
             },
-            "samples": str(_keep_samples(cells, arms, self._folder / "samples.npz")),
+            "samples": str(keep_samples(cells, arms, self._folder / "samples.npz")),
             "was_cut": [cell.batch_size for cell in cells if cell.was_cut],
         }
 
@@ -365,7 +334,7 @@ class Workshop:
             self._check_batch_sizes(target, [batch_size])
             return self._open(self._artifacts[target], self._options)
 
-        with _threads_limited(benchmark.threads):
+        with threads_limited(benchmark.threads):
             probe, before = probe_ms(), Sensors.now()
             timed = measure_alone(opened, self._data.x, cells, benchmark, random_seed=self._random_seed)
             return {"cells": timed, "probe_ms": probe, "sensors": before.until(Sensors.now())}
@@ -374,7 +343,7 @@ class Workshop:
         """What one call at each batch size takes, roughly; for telling beforehand how long measuring will take."""
         session, rows = self._session(name), np.arange(self._data.rows)
         feeds = [session.prepare(take_rows(self._data.x, np.resize(rows, size))) for size in batch_sizes]
-        return sum(_seconds_of_a_call(session, feed) for feed in feeds)
+        return sum(seconds_of_a_call(session, feed) for feed in feeds)
 
     def _session(self, name: str) -> Session:
         if name not in self._sessions:
@@ -458,18 +427,6 @@ def _as_spec(document: dict[str, Any]) -> dict[str, Any]:
     return {"name": document["name"], "options": {key: item for key, item in document.items() if key != "name"}}
 
 
-def _seconds_of_a_call(session: Session, feed: Any) -> float:
-    """What one call takes, roughly: the second one where calls are short, since the first fills caches."""
-    seconds = 0.0
-    for _ in "12":
-        started = time.monotonic()
-        session.run(feed)
-        seconds = time.monotonic() - started
-        if seconds > SHORT_CALL_SECONDS:
-            break
-    return seconds
-
-
 def _is_one_number_a_row(answer: Prediction) -> bool:
     values = answer.values
     return values is not None and values.size == len(values)
@@ -485,19 +442,6 @@ def _versions(artifact: Artifact) -> dict[str, Any]:
     return {"opset": opsets.get(""), "ml_opset": opsets.get("ai.onnx.ml"), "ir_version": model.ir_version}
 
 
-def _keep_samples(cells: list[Cell], names: dict[str, list[str]], path: Path) -> Path:
-    """Write the timed calls in nanoseconds as ``<name>/<batch size>``."""
-    arrays = {
-        f"{name}/{cell.batch_size}": np.asarray(timings.samples_ns)
-        for cell in cells
-        for arm, timings in cell.arms.items()
-        for name in names.get(arm, [arm])
-    }
-    with path.open("wb") as stream:
-        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # an array a name; the flag's name has no slash
-    return path
-
-
 def _document(record: Any) -> dict[str, Any]:
     """A record as JSON values: NaN becomes None."""
     document: dict[str, Any] = json.loads(record.model_dump_json())
@@ -507,16 +451,3 @@ def _document(record: Any) -> dict[str, Any]:
 def _unpickle(path: Path) -> Any:
     with path.open("rb") as stream:
         return pickle.load(stream)
-
-
-@contextmanager
-def _threads_limited(threads: int) -> Iterator[None]:
-    """The same number of threads for the BLAS and OpenMP libraries that native models call."""
-    try:
-        from threadpoolctl import threadpool_limits
-    except ImportError:
-        limits: Any = nullcontext()
-    else:
-        limits = threadpool_limits(threads)
-    with limits:
-        yield

@@ -326,7 +326,8 @@ def test_a_measurement_that_takes_long_is_announced(tmp_path):
     with Meddling(examine_original=slow, examine=slow) as worker:
         run(request, subject, worker=worker, store=Store(tmp_path), on_progress=said.append)
     # Six rounds of three seconds for each of the two, were it true; the time for measuring bounds it.
-    assert said == ["churn: measuring for about 30 s"]
+    # Another test may hold the machine for a while, which is told too.
+    assert [text for text in said if "waiting" not in text] == ["churn: measuring for about 30 s"]
 
 
 def test_a_conversion_that_nobody_asked_for_says_why_it_was_done(optimize):

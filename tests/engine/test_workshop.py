@@ -26,7 +26,7 @@ from sklearn.neural_network import MLPClassifier
 from pytest_inferopt.domain.artifact import Artifact, Dataset, Prediction
 from pytest_inferopt.domain.plugins import Technique
 from pytest_inferopt.domain.request import BenchmarkSpec
-from pytest_inferopt.engine import workshop as workshop_module
+from pytest_inferopt.engine import timing
 from pytest_inferopt.engine.code import code_digest
 from pytest_inferopt.engine.metrics import resolve_metric
 from pytest_inferopt.engine.references import resolve
@@ -381,8 +381,8 @@ def test_what_a_call_takes_is_told_by_the_second_one_unless_the_first_takes_long
     now = [0.0]
     script = iter(call_seconds)
     session = SimpleNamespace(run=lambda _: now.append(now[-1] + next(script)))
-    monkeypatch.setattr(workshop_module, "time", SimpleNamespace(monotonic=lambda: now[-1]))
-    assert workshop_module._seconds_of_a_call(session, None) == pytest.approx(expected)
+    monkeypatch.setattr(timing, "time", SimpleNamespace(monotonic=lambda: now[-1]))
+    assert timing.seconds_of_a_call(session, None) == pytest.approx(expected)
 
 
 def test_a_converted_model_is_compared_with_the_original(loaded, linear):
