@@ -108,8 +108,12 @@ class HangsWhileQuantizing(Worker):
 
 
 def test_what_was_made_before_the_deadline_is_still_measured_after_it(optimize):
-    with HangsWhileQuantizing() as hanging:
-        result = optimize(LogisticRegression().fit(ROWS, LABELS), using=hanging, max_time_minutes=0.1, **TWO)
+    # A busy machine may have made nothing by the first deadline.
+    for minutes in (0.1, 0.5):
+        with HangsWhileQuantizing() as hanging:
+            result = optimize(LogisticRegression().fit(ROWS, LABELS), using=hanging, max_time_minutes=minutes, **TWO)
+        if result.variants["first"].latency:
+            break
     assert outcomes(result) == {"first": BOTH_PASSED, "second": [("conversion", "not_measured")]}
     assert result.variants["first"].latency[1].iterations == 5
     assert result.best == "first"

@@ -49,10 +49,18 @@ def test_a18_a_bomb_of_memory_is_not_measured(optimize, onnx_models, tmp_path):
     assert "allocate" in reason or "bad allocation" in reason or "memory" in reason
 
 
-def test_a19_an_endless_loop_is_ended_within_five_seconds_of_the_deadline(optimize, onnx_models, tmp_path):
-    started = time.monotonic()
-    outcome, reason = outcome_of(optimize(onnx_models.endless_loop(tmp_path / "model.onnx"), max_time_minutes=0.05))
-    assert time.monotonic() - started < 3 + 5
+def test_a19_an_endless_loop_is_ended_within_five_seconds_of_the_deadline(
+    optimize, until_reached, onnx_models, tmp_path
+):
+    path = onnx_models.endless_loop(tmp_path / "model.onnx")
+
+    def loop(minutes):
+        started = time.monotonic()
+        found = outcome_of(optimize(path, max_time_minutes=minutes))
+        assert time.monotonic() - started < 60 * minutes + 5
+        return found
+
+    outcome, reason = until_reached(loop, lambda found: found[1].startswith("asking the original"))
     assert (outcome, reason.partition(";")[0]) == ("not_measured", "asking the original: no answer by the deadline")
 
 
