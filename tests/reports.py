@@ -36,7 +36,7 @@ GIT = GitState(
 REJECTED = "the original itself rejects the validation rows: ValueError: Input X contains NaN."
 NEXT_STEP = "Keep the last layer in float, or accept a lower accuracy_threshold."
 # Values that the schema restricts; everything else that is text may come from outside.
-OURS = {"role", "outcome", "kind", "direction", "request", "intervals"}
+OURS = {"role", "outcome", "kind", "direction", "request", "intervals", "gate", "verdict", "artifact"}
 
 
 def latency(batch_size, p50, **changes):

@@ -10,7 +10,8 @@ from pydantic import Field, ValidationError
 
 from pytest_inferopt._version import __version__
 from pytest_inferopt.domain.environment import Environment
-from pytest_inferopt.domain.result import SCHEMA_VERSION, Record, RunResult
+from pytest_inferopt.domain.record import Record
+from pytest_inferopt.domain.result import SCHEMA_VERSION, RunResult
 from pytest_inferopt.errors import NotMeasuredError, UsageError
 
 if TYPE_CHECKING:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field
 
+from pytest_inferopt.domain.comparison import Comparison, Gate
 from pytest_inferopt.domain.environment import Environment
+from pytest_inferopt.domain.record import Interval, Record
 from pytest_inferopt.domain.request import OptimizationRequest
 
 if TYPE_CHECKING:
@@ -61,28 +63,6 @@ def is_red(outcome: Outcome, *, strict: bool = False) -> bool:
     return outcome in RED or (strict and outcome == "inconclusive")
 
 
-def _without_surrogates(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-8", errors="backslashreplace").decode()
-    if isinstance(value, dict):
-        return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_surrogates(item) for item in value]
-    return tuple(map(_without_surrogates, value)) if isinstance(value, tuple) else value
-
-
-class Record(BaseModel):
-    """A stored record: immutable, and it keeps fields that it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="allow", ser_json_inf_nan="null")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _storable(cls, value: Any) -> Any:
-        """Escape what UTF-8 cannot hold: bytes of a command line or path that were no text."""
-        return {name: _without_surrogates(item) for name, item in value.items()} if isinstance(value, dict) else value
-
-
 T = TypeVar("T")
 
 
@@ -101,15 +81,6 @@ class ByBatchSize(dict[int, T]):
 
 def _by_batch_size(figures: dict[int, T]) -> dict[int, T]:
     return ByBatchSize(figures)
-
-
-class Interval(Record):
-    """A confidence interval and where it comes from; a limit that the sample cannot carry is None."""
-
-    low: float | None
-    high: float | None
-    level: float = 0.95
-    method: str = ""
 
 
 class Latency(Record):
@@ -277,6 +248,8 @@ class Check(Record):
         observed: the figure that decided; `limit` is what it was held against.
         interval: the uncertainty of the figure.
         reason: one sentence; `next_step` says what to do about it.
+        gate: how strictly a regression is judged: under ``warn`` it fails nothing, under ``strict`` an inconclusive
+            one fails too; ``on`` for every other kind.
     """
 
     kind: CheckKind
@@ -288,11 +261,12 @@ class Check(Record):
     interval: Interval | None = None
     reason: str = ""
     next_step: str = ""
+    gate: Literal["strict", "on", "warn"] = "on"
 
     @property
     def is_red(self) -> bool:
         """Whether it fails the test."""
-        return is_red(self.outcome)
+        return self.gate != "warn" and is_red(self.outcome, strict=self.gate == "strict")
 
 
 class VariantResult(Record):
@@ -306,6 +280,9 @@ class VariantResult(Record):
         call: what was timed.
         steps: how it was made.
         checks: what was judged of it.
+        artifact: what a process needs beside the file to run it: its signature, for example; None where the file alone
+            is not the model.
+        comparison: what it is beside its baseline; None where there is none.
     """
 
     name: str
@@ -321,6 +298,8 @@ class VariantResult(Record):
     latency: Annotated[dict[int, Latency], AfterValidator(_by_batch_size)] = Field(default_factory=ByBatchSize)
     speedup: Annotated[dict[int, Speedup], AfterValidator(_by_batch_size)] = Field(default_factory=ByBatchSize)
     checks: tuple[Check, ...] = ()
+    artifact: dict[str, Any] | None = None
+    comparison: Comparison | None = None
 
     def __repr__(self) -> str:
         """Its name and verdicts on one line, as a failed assertion shows them."""
@@ -356,6 +335,7 @@ class RunResult(Record):
         best: the variant that the documented rule chose; None where none passes.
         attempt: which run of the test this is, from 1; more where a plugin runs failed tests again.
         samples: the raw timings.
+        gate: the verdict on all variants beside their baselines; None where nothing was asked to be compared.
         probe_ms: how long this machine took for a fixed piece of work, beside which budgets are read.
         seconds: what each stage took.
     """
@@ -371,6 +351,7 @@ class RunResult(Record):
     best: str | None = None
     attempt: int = 1
     samples: Samples | None = None
+    gate: Gate | None = None
     probe_ms: float | None = None
     notes: tuple[str, ...] = ()
     seconds: dict[str, float] = Field(default_factory=dict)

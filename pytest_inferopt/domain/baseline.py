@@ -1,0 +1,115 @@
+"""A baseline as it is put away: which files a test's variants were at a commit, and what was known of them."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from pytest_inferopt._version import __version__
+from pytest_inferopt.domain.environment import Environment
+from pytest_inferopt.domain.record import Record
+from pytest_inferopt.domain.result import Accuracy
+from pytest_inferopt.errors import NotMeasuredError, UsageError
+
+__all__ = ["SCHEMA_VERSION", "BaselineFile", "BaselineVariant", "Manifest", "parse_manifest"]
+
+SCHEMA_VERSION = 1
+
+
+class BaselineFile(Record):
+    """One file of a variant, addressed by its content.
+
+    Attributes:
+        name: what the other files of the variant call it.
+        sha256: the digest of its content, `size_bytes` how long it is.
+    """
+
+    name: str
+    sha256: str
+    size_bytes: int
+
+
+class BaselineVariant(Record):
+    """What a variant was.
+
+    Attributes:
+        format: of its files.
+        files: the model first, then what it keeps beside it, such as external weights.
+        sha256: the digest that says whether a candidate is the same model.
+        artifact: what a process needs beside the files to run it.
+        accuracy: what was measured of it.
+    """
+
+    format: str
+    files: tuple[BaselineFile, ...] = Field(min_length=1)
+    sha256: str
+    artifact: dict[str, Any]
+    accuracy: Accuracy | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all its files."""
+        return sum(file.size_bytes for file in self.files)
+
+
+class Manifest(Record):
+    """The baseline of one test and name at one commit.
+
+    Attributes:
+        test_id: the test; `name` is what it calls its model.
+        commit: the full hash; None outside of a repository. `is_dirty` says whether tracked files differed from it.
+        saved_at: when it was put away, ISO 8601 in UTC.
+        accepted_at: when somebody said that it is the new baseline; None where it was only recorded on the way.
+        request: what was asked, as its document.
+        environment: the machine that made it.
+        variants: by name; only those that had a file that could be run.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    tool_version: str = __version__
+    test_id: str
+    name: str
+    commit: str | None = None
+    branch: str | None = None
+    committed_at: str | None = None
+    is_dirty: bool = False
+    saved_at: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    accepted_at: str | None = None
+    request: dict[str, Any] = Field(default_factory=dict)
+    environment: Environment
+    variants: dict[str, BaselineVariant]
+
+
+def parse_manifest(text: str | bytes, *, where: str) -> Manifest:
+    """Read a manifest's JSON; fields that this version does not know are kept.
+
+    Args:
+        text: the document.
+        where: what it was read from, for the message.
+
+    Raises:
+        UsageError: a newer version wrote it.
+        NotMeasuredError: it is none.
+    """
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise NotMeasuredError(f"{where}: not valid JSON ({error}).", "Save the baseline again.") from error
+    version = document.get("schema_version") if isinstance(document, dict) else None
+    if not isinstance(version, int):
+        raise NotMeasuredError(f"{where}: no baseline of pytest-inferopt (it names no schema_version).")
+    if version > SCHEMA_VERSION:
+        raise UsageError(
+            f"{where} has schema version {version}, and this pytest-inferopt ({__version__}) reads up to "
+            f"{SCHEMA_VERSION}.",
+            "Upgrade: pip install --upgrade pytest-inferopt.",
+        )
+    try:
+        return Manifest.model_validate(document)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise NotMeasuredError(f"{where}: {place}: {first['msg']}.", "Save the baseline again.") from None
