@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Artifact",
     "Dataset",
+    "OperatorTime",
     "OutputRole",
     "Prediction",
     "Rows",
@@ -179,6 +180,20 @@ class RunOptions:
 
     threads: int | None = 1
     provider: str = "cpu"
+
+
+class OperatorTime(NamedTuple):
+    """What a runtime saw of one node of a graph.
+
+    Attributes:
+        name: the node's.
+        op_type: its operator.
+        ms: milliseconds per call.
+    """
+
+    name: str
+    op_type: str
+    ms: float
 
 
 class Session(Protocol):

@@ -14,7 +14,15 @@ from pydantic import BaseModel, ConfigDict
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_inferopt.domain.artifact import Artifact, Dataset, Rows, RunOptions, Session, Workbench
+    from pytest_inferopt.domain.artifact import (
+        Artifact,
+        Dataset,
+        OperatorTime,
+        Rows,
+        RunOptions,
+        Session,
+        Workbench,
+    )
     from pytest_inferopt.domain.report import Report
 
 __all__ = ["DatasetSource", "Framework", "Plugin", "Reporter", "Runtime", "Technique"]
@@ -134,6 +142,24 @@ class Runtime(Plugin):
     @abstractmethod
     def inspect(self, artifact: Artifact) -> Artifact:
         """The artifact with its signature, read from the file; checks that the file is valid."""
+
+    def profile(
+        self, artifact: Artifact, options: RunOptions, rows: Rows, *, calls: int, folder: Path
+    ) -> tuple[OperatorTime, ...]:
+        """What each operator takes in `calls` calls on these rows, after a few that are not counted.
+
+        Args:
+            artifact: what is run.
+            options: how.
+            rows: those of one call.
+            calls: how many, at least 1.
+            folder: an empty folder for what the runtime writes meanwhile.
+
+        Returns:
+            The mean of each node; nothing where the runtime cannot tell.
+        """
+        del artifact, options, rows, calls, folder
+        return ()
 
 
 class DatasetSource(Plugin):

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 from pydantic import ValidationError
 
-from pytest_inferopt.domain.plugins import Framework, Technique
+from pytest_inferopt.domain.artifact import Artifact, RunOptions
+from pytest_inferopt.domain.plugins import Framework, Runtime, Technique
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,3 +73,18 @@ def test_a_framework_owns_the_models_whose_class_descends_from_one_of_its_own_th
 @pytest.mark.parametrize(("name", "is_claimed"), [("m.ours", True), ("M.OURS", True), ("m.pkl", False), ("m", False)])
 def test_a_framework_claims_a_file_by_its_suffix(tmp_path: Path, name, is_claimed):
     assert of_ours().claims(tmp_path / name) == is_claimed
+
+
+def test_a_runtime_that_cannot_tell_what_operators_take_has_an_empty_profile(tmp_path):
+    class Plain(Runtime):
+        """A runtime."""
+
+        name: ClassVar[str] = "plain"
+
+        def open(self, artifact, options):
+            raise AssertionError(artifact, options)
+
+        def inspect(self, artifact):
+            return artifact
+
+    assert Plain().profile(Artifact("onnx", tmp_path), RunOptions(), [1], calls=1, folder=tmp_path) == ()

@@ -334,3 +334,35 @@ def test_fractions_are_not_cut_off_for_an_input_of_whole_numbers(negative):
     assert str(caught.value) == (
         "input 'x' takes int64, the rows are float32: fractions would be cut off. Pass them as int64."
     )
+
+
+def test_a_profile_tells_what_each_node_took_under_its_name_and_type(written, tmp_path):
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["h"], name="big"),
+        helper.make_node("Relu", ["h"], ["y"], name="small"),
+    ]
+    weights = helper.make_node(
+        "Constant", [], ["w"], value=helper.make_tensor("w", FLOAT, (4, 200_000), np.ones(800_000, np.float32))
+    )
+    artifact = written([weights, *nodes], [value("x")], [value("y", shape=("N", 200_000))])
+    folder = tmp_path / "profile"
+    folder.mkdir()
+    found = OnnxRuntime().profile(artifact, RunOptions(), X, calls=3, folder=folder)
+    assert [(time.name, time.op_type) for time in found] == [("big", "MatMul"), ("small", "Relu")]
+    assert all(time.ms > 0 for time in found)
+
+
+def test_a_trace_becomes_the_mean_of_each_nodes_last_calls_in_milliseconds():
+    def ran(name, dur, op_name="Gemm", cat="Node"):
+        return {"cat": cat, "name": name, "dur": dur, "args": {"op_name": op_name}}
+
+    events = [
+        ran("model_run", 90, cat="Session"),
+        ran("a_kernel_time", 500),
+        ran("b_kernel_time", 1, "Relu"),
+        ran("a_kernel_time", 2),
+        ran("a_fence_before", 7),
+        ran("a_kernel_time", 4),
+        ran("b_kernel_time", 3, "Relu"),
+    ]
+    assert ort._operator_times(events, 2) == (("a", "Gemm", 0.003), ("b", "Relu", 0.002))
