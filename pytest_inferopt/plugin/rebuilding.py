@@ -1,0 +1,95 @@
+"""Makes the model files of another commit again: one test, run in that commit's worktree, without measuring.
+
+``python -P -m pytest_inferopt.plugin.rebuilding ORDER`` in the root of the tests, ORDER being the path of a JSON
+document; see `pytest_inferopt.engine.rebuild`. This package is the caller's own in any case, whatever the worktree
+holds.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_inferopt.domain.text import printable
+from pytest_inferopt.engine.provenance import modules_under
+
+__all__ = ["Rebuilding", "main"]
+
+NAME = "inferopt-rebuilding"
+SHOWN = 300
+LEAKS_SHOWN = 3
+
+
+class Rebuilding:
+    """Registered as a plugin while a test of another commit runs.
+
+    Attributes:
+        commit: whose models they are.
+        reasons: why something could not be made.
+        leaked: modules of the caller's own working copy that were imported, by name.
+    """
+
+    def __init__(self, commit: str, home: Path) -> None:
+        self.commit = commit
+        self.reasons: list[str] = []
+        self.leaked: dict[str, str] = {}
+        self._home = home
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note why a test failed."""
+        self._note(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Note why a file could not be collected."""
+        self._note(report)
+
+    def pytest_unconfigure(self) -> None:
+        """Note what was imported from the wrong place, as long as it is imported."""
+        self.leaked |= modules_under(self._home)
+
+    def seen_by_worker(self, modules: dict[str, str]) -> None:
+        """Take what the worker has imported from the caller's working copy."""
+        self.leaked |= modules
+
+    @property
+    def home(self) -> Path:
+        """The root of the caller's working copy, of which nothing may be imported."""
+        return self._home
+
+    def _note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        if report.failed:
+            crash = getattr(report.longrepr, "reprcrash", None)
+            text = crash.message if crash is not None else report.longreprtext
+            self.reasons.append(" ".join(text.split()))
+
+
+def main(order_path: str) -> int:
+    """Run the test and write the outcome."""
+    order = json.loads(Path(order_path).read_text(encoding="utf-8"))
+    home = Path(order["home"])
+    sys.path[:] = [
+        *_existing(order["import_roots"]),
+        *(path for path in sys.path if not is_of_repository_path(path, home)),
+    ]
+    rebuilding = Rebuilding(order["commit"], home)
+    arguments = [*order["arguments"], "-p", "no:cacheprovider"]
+    if importlib.util.find_spec("xdist") is not None:
+        arguments += ["-n", "0"]
+    status = pytest.main(arguments, plugins=[rebuilding])
+    Path(order["outcome"]).write_text(json.dumps(_outcome(rebuilding, int(status))), encoding="utf-8")
+    return 0
+
+
+def _outcome(rebuilding: Rebuilding, status: int) -> dict[str, Any]:
+    leaked = [f"{name} ({printable(file, SHOWN)})" for name, file in sorted(rebuilding.leaked.items())]
+    reason = printable(rebuilding.reasons[0], SHOWN) if rebuilding.reasons else ""
+    return {"status": status, "reason": reason, "leaked": leaked[:LEAKS_SHOWN]}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
