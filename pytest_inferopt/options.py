@@ -162,7 +162,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "--inferopt-gate-percentiles",
-        "The percentiles that the gate judges.",
+        "The percentiles that the gate judges: p95 and p99 beside p50.",
         as_names,
         "gate_percentiles",
         ("p50",),
@@ -170,7 +170,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "--inferopt-baseline",
-        "What is compared with: auto, none, a path or a git ref.",
+        "What is compared with: auto, none, a folder, a bundle or a git ref.",
         as_text,
         "baseline",
         "auto",
@@ -200,10 +200,5 @@ ENVIRONMENT: dict[str, tuple[str, Callable[[str], Any]]] = {
 
 LATER: dict[str, str] = {
     "model_id": "a model registry is not part of this version; name the model's path instead",
-    "max_slowdown": "the regression gate is not part of this version",
-    "gate": "the regression gate is not part of this version",
-    "gate_percentiles": "the regression gate is not part of this version",
-    "baseline": "baselines are not part of this version; only 'none' can be set",
-    "--inferopt-update-baseline": "baselines are not part of this version",
 }
-"""What a request or a command line may name and this version cannot do, with the way to say so."""
+"""What a request may name and this version cannot do, with the way to say so."""

@@ -86,7 +86,7 @@ def check_is_built(request: OptimizationRequest, *, where: str) -> None:
         UsageError: with the way out.
     """
     for field, reason in LATER.items():
-        if field in request.model_fields_set and (field, getattr(request, field)) != ("baseline", "none"):
+        if field in request.model_fields_set:
             raise UsageError(f"{where}: {field} is set, but {reason}.")
     if request.optimizations == "auto":
         raise UsageError(

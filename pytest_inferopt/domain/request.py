@@ -18,6 +18,8 @@ from pydantic import (
 )
 
 from pytest_inferopt.domain.budget import MAX_BATCH_SIZE, Budget, LatencyBudget, parse_budget
+from pytest_inferopt.domain.slowdown import SlowdownLimits, parse_max_slowdown
+from pytest_inferopt.domain.text import printable
 from pytest_inferopt.errors import UsageError, did_you_mean
 
 __all__ = [
@@ -35,6 +37,7 @@ DEFAULT_VARIANT = "optimized"
 CONFIG_SUFFIX = "_config"
 MAX_MINUTES = 10_080  # a week
 MAX_WORKSPACE_GB = 1024
+GATE_PERCENTILES = {"p50": 50, "p95": 95, "p99": 99}
 # Fewer calls do not reach that far into the tail: the 95th percentile of 19 calls is all but the longest of them.
 LEAST_ITERATIONS = {50: 1, 95: 20, 99: 100}
 
@@ -128,9 +131,9 @@ class OptimizationRequest(_Frozen):
         tensorrt_workspace_gb: TensorRT's workspace memory in GB.
         budget: limits such as ``p95<5ms`` (at the first batch size), ``p99@batch32<40ms``, ``size<50MB``, as written.
         max_slowdown: the slow-down against the baseline that is surely caught, in percent or as a text ``5%``.
-        gate: whether a proven regression fails.
-        gate_percentiles: the percentiles that the gate judges.
-        baseline: what the candidate is compared with.
+        gate: whether a proven regression fails (``on``), an undecided one too (``strict``), or neither (``warn``).
+        gate_percentiles: the percentiles that the gate judges beside p50: p95, p99.
+        baseline: what the candidate is compared with: ``auto``, ``none``, a folder, a bundle or a git ref.
         quick: fewer iterations, every latency check advisory.
         random_seed: of whatever is random.
     """
@@ -193,6 +196,26 @@ class OptimizationRequest(_Frozen):
             raise ValueError("a batch size stands twice")
         return value
 
+    @field_validator("max_slowdown")
+    @classmethod
+    def _slowdown_can_be_read(cls, value: str | float) -> str | float:
+        try:
+            parse_max_slowdown(value)
+        except UsageError as error:
+            # The field and its value stand before it in any case.
+            message = error.message.removeprefix(f"max_slowdown={printable(repr(value))} ")
+            raise ValueError(f"{message} {error.hint}".removesuffix(".")) from None
+        return value
+
+    @field_validator("gate_percentiles")
+    @classmethod
+    def _percentiles_can_be_judged(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if name not in GATE_PERCENTILES:
+                hint = did_you_mean(name, GATE_PERCENTILES)
+                raise ValueError(f"the gate judges no percentile {name!r}; {hint}".removesuffix("."))
+        return value
+
     @field_validator("budget", mode="before")
     @classmethod
     def _one_budget(cls, value: Any) -> Any:
@@ -252,6 +275,16 @@ class OptimizationRequest(_Frozen):
     def budgets(self) -> tuple[Budget, ...]:
         """The budgets, read."""
         return tuple(parse_budget(text) for text in self.budget)
+
+    @property
+    def slowdown_limits(self) -> SlowdownLimits:
+        """`max_slowdown`, read."""
+        return parse_max_slowdown(self.max_slowdown)
+
+    @property
+    def judged_percentiles(self) -> tuple[int, ...]:
+        """What the gate judges, in percent: the median in any case, tails only where they are named."""
+        return tuple(percent for name, percent in GATE_PERCENTILES.items() if name in {"p50", *self.gate_percentiles})
 
     @property
     def benchmark(self) -> BenchmarkSpec:

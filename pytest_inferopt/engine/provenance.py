@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from types import ModuleType
 
-__all__ = ["import_roots", "modules_under"]
+__all__ = ["import_roots", "is_of_repository", "modules_under"]
 
 OURS = "pytest_inferopt"
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_inferopt.domain.request import parse_request
 from pytest_inferopt.errors import UsageError
-from pytest_inferopt.options import LATER, OPTIONS, Option, dest
+from pytest_inferopt.options import OPTIONS, Option, dest
 from pytest_inferopt.settings import check_is_built
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-__all__ = ["fields_given", "others_given"]
+__all__ = ["fields_given", "options_given", "others_given"]
 
 WHERE = "command line"
 
@@ -35,13 +35,21 @@ def others_given(config: pytest.Config) -> dict[str, Any]:
     """What the command line sets beside, by flag.
 
     Raises:
-        UsageError: this version cannot do it.
+        UsageError: a value cannot be read.
     """
-    given = {option.flag: value for option, value in _given(config) if option.field is None}
-    for flag, value in given.items():
-        if flag in LATER and value:
-            raise UsageError(f"{WHERE}: {flag} is set, but {LATER[flag]}.")
-    return given
+    return {option.flag: value for option, value in _given(config) if option.field is None}
+
+
+def options_given(config: pytest.Config) -> list[str]:
+    """The options that set a field of a request, as they would be written again."""
+    written = []
+    for option in OPTIONS:
+        text = config.getoption(dest(option))
+        if option.field is None or text is None or text is False:
+            continue
+        texts = text if isinstance(text, list) else [text]
+        written += [option.flag] if text is True else [f"{option.flag}={one}" for one in texts]
+    return written
 
 
 def _given(config: pytest.Config) -> list[tuple[Option, Any]]:

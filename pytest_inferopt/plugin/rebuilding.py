@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from pytest_inferopt.domain.text import printable
-from pytest_inferopt.engine.provenance import modules_under
+from pytest_inferopt.engine.provenance import is_of_repository, modules_under
 
 __all__ = ["Rebuilding", "main"]
 
@@ -72,10 +73,10 @@ def main(order_path: str) -> int:
     """Run the test and write the outcome."""
     order = json.loads(Path(order_path).read_text(encoding="utf-8"))
     home = Path(order["home"])
-    sys.path[:] = [
-        *_existing(order["import_roots"]),
-        *(path for path in sys.path if not is_of_repository_path(path, home)),
-    ]
+    others = [path for path in sys.path if not (path and is_of_repository(Path(path), home))]
+    sys.path[:] = [*(root for root in order["import_roots"] if Path(root).is_dir()), *others]
+    # What this package needed to be found must not lead the test's own children astray.
+    os.environ["PYTHONPATH"] = order["pythonpath"]
     rebuilding = Rebuilding(order["commit"], home)
     arguments = [*order["arguments"], "-p", "no:cacheprovider"]
     if importlib.util.find_spec("xdist") is not None:
