@@ -1,12 +1,18 @@
-"""A baseline as it is put away: which files a test's variants were at a commit, and what was known of them."""
+"""A baseline as it is put away: which files a test's variants were at a commit, and what was known of them.
+
+A stored manifest names the digest of all the rest of it, in every version, so that whoever reads it can tell a damaged
+one from one that a newer version wrote.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from pytest_inferopt._version import __version__
 from pytest_inferopt.domain.environment import Environment
@@ -14,22 +20,41 @@ from pytest_inferopt.domain.record import Record
 from pytest_inferopt.domain.result import Accuracy
 from pytest_inferopt.errors import NotMeasuredError, UsageError
 
-__all__ = ["SCHEMA_VERSION", "BaselineFile", "BaselineVariant", "Manifest", "parse_manifest"]
+__all__ = ["SCHEMA_VERSION", "BaselineFile", "BaselineVariant", "Manifest", "manifest_text", "parse_manifest"]
 
 SCHEMA_VERSION = 1
+DIGEST = "digest"
+MAX_PART_BYTES = 255
+MAX_NAME_BYTES = 1024
+AGAIN = "Save the baseline again."
 
 
 class BaselineFile(Record):
     """One file of a variant, addressed by its content.
 
     Attributes:
-        name: what the other files of the variant call it.
+        name: what the other files of the variant call it: a plain name, or a path below the model's folder with ``/``.
         sha256: the digest of its content, `size_bytes` how long it is.
     """
 
     name: str
-    sha256: str
-    size_bytes: int
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size_bytes: int = Field(ge=0)
+
+    @field_validator("name")
+    @classmethod
+    def _stays_inside(cls, name: str) -> str:
+        """Refuse a name that leads out of the folder it is laid into, or that no filesystem takes."""
+        parts = name.split("/")
+        is_plain = all(part not in {"", ".", ".."} and len(part.encode()) <= MAX_PART_BYTES for part in parts)
+        if not is_plain or not name.isprintable() or "\\" in name or len(name.encode()) > MAX_NAME_BYTES:
+            raise ValueError("it is no plain file name")
+        return name
+
+    @property
+    def suffix(self) -> str:
+        """Of its name: ``.onnx``."""
+        return PurePosixPath(self.name).suffix
 
 
 class BaselineVariant(Record):
@@ -62,7 +87,8 @@ class Manifest(Record):
         test_id: the test; `name` is what it calls its model.
         commit: the full hash; None outside of a repository. `is_dirty` says whether tracked files differed from it.
         saved_at: when it was put away, ISO 8601 in UTC.
-        accepted_at: when somebody said that it is the new baseline; None where it was only recorded on the way.
+        accepted_at: when somebody said that it is the new baseline; None where it was only recorded on the way. Never
+            earlier than an earlier acceptance in the same store, so that the newest is the newest whatever clocks say.
         request: what was asked, as its document.
         environment: the machine that made it.
         variants: by name; only those that had a file that could be run.
@@ -83,6 +109,13 @@ class Manifest(Record):
     variants: dict[str, BaselineVariant]
 
 
+def manifest_text(manifest: Manifest) -> str:
+    """A manifest's JSON as it is stored, with its digest and with all fields that this version does not know."""
+    document = json.loads(manifest.model_dump_json())
+    document.pop(DIGEST, None)
+    return json.dumps({**document, DIGEST: _digest(document)}, indent=1, allow_nan=False) + "\n"
+
+
 def parse_manifest(text: str | bytes, *, where: str) -> Manifest:
     """Read a manifest's JSON; fields that this version does not know are kept.
 
@@ -92,15 +125,19 @@ def parse_manifest(text: str | bytes, *, where: str) -> Manifest:
 
     Raises:
         UsageError: a newer version wrote it.
-        NotMeasuredError: it is none.
+        NotMeasuredError: it is none, or is damaged.
     """
     try:
         document = json.loads(text)
-    except ValueError as error:
-        raise NotMeasuredError(f"{where}: not valid JSON ({error}).", "Save the baseline again.") from error
+    except (ValueError, RecursionError) as error:
+        raise NotMeasuredError(f"{where}: not valid JSON ({error}).", AGAIN) from error
     version = document.get("schema_version") if isinstance(document, dict) else None
     if not isinstance(version, int):
         raise NotMeasuredError(f"{where}: no baseline of pytest-inferopt (it names no schema_version).")
+    told = document.pop(DIGEST, None)
+    # Before the version is believed: a damaged figure there must not pass for a newer program's document.
+    if told != _digest(document) and (told is not None or version <= SCHEMA_VERSION):
+        raise NotMeasuredError(f"{where} is damaged: its content is not what was written.", AGAIN)
     if version > SCHEMA_VERSION:
         raise UsageError(
             f"{where} has schema version {version}, and this pytest-inferopt ({__version__}) reads up to "
@@ -112,4 +149,9 @@ def parse_manifest(text: str | bytes, *, where: str) -> Manifest:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
-        raise NotMeasuredError(f"{where}: {place}: {first['msg']}.", "Save the baseline again.") from None
+        raise NotMeasuredError(f"{where}: {place}: {first['msg']}.", AGAIN) from None
+
+
+def _digest(document: dict[str, Any]) -> str:
+    """The SHA-256 of a document's values, whatever the order and the spaces they are written with."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

@@ -1,10 +1,13 @@
-"""Writing files so that a reader sees the old content or the new one, never a part of either."""
+"""Writing files so that a reader sees the old content or the new one, and reading only what is a plain file."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
 import os
 import secrets
+import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["replacing", "write_text"]
+__all__ = ["is_plain_folder", "open_plain", "plain_sha256", "replacing", "sync_folder", "write_text"]
 
 
 @contextmanager
@@ -38,7 +41,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             os.fsync(stream.fileno())
         partial.replace(path)
         partial = None
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except (FileExistsError, NotADirectoryError) as error:
         raise NotMeasuredError(f"{path} cannot be written: {path.parent} is no folder.", "Name another one.") from error
     except OSError as error:
@@ -56,7 +59,38 @@ def write_text(path: Path, text: str) -> None:
         stream.write(text.encode("utf-8", errors="backslashreplace"))
 
 
-def _sync_folder(folder: Path) -> None:
+def open_plain(path: Path) -> BinaryIO:
+    """Open a file for reading: not through a link, and nothing that would make the reader wait.
+
+    Raises:
+        OSError: it is not there, is a link, or is no file.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "no plain file", str(path))
+    return os.fdopen(fd, "rb")
+
+
+def plain_sha256(path: Path) -> str | None:
+    """The SHA-256 of a plain file's content, in hexadecimal; None where there is no such file, or it cannot be read."""
+    try:
+        with open_plain(path) as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def is_plain_folder(path: Path) -> bool:
+    """Whether there is a folder, not a link to one."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the disk know the names in a folder, where its filesystem can."""
     # Not every filesystem can; the rename itself has happened.
     with contextlib.suppress(OSError):
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
