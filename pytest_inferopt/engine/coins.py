@@ -10,11 +10,12 @@ blocks, here half of the 2³ factorial in every four replicates.
 
 from __future__ import annotations
 
+import zlib
 from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["BALANCED_WITHIN", "Coins", "toss"]
+__all__ = ["BALANCED_WITHIN", "Coins", "own_seed", "toss"]
 
 BALANCED_WITHIN = 4
 # Each column has both signs twice, and so has the product of any two: no two seats go together.
@@ -50,3 +51,11 @@ def toss(seed: int, index: int) -> Coins:
     order = random.permutation(BALANCED_WITHIN)
     turned = random.choice([-1, 1], size=HALF_FACTORIAL.shape[1])
     return Coins(*(bool(side > 0) for side in HALF_FACTORIAL[order[place]] * turned))
+
+
+def own_seed(seed: int, name: str) -> int:
+    """A seed for the coins of whatever has this name, so that no two names' coins fall together.
+
+    The same for a name whatever else takes part, and in every process.
+    """
+    return int(np.random.SeedSequence([seed, zlib.crc32(name.encode())]).generate_state(1)[0])

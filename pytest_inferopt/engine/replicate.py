@@ -17,10 +17,47 @@ if TYPE_CHECKING:
 
     from pytest_inferopt.engine.execute import Worker
 
-__all__ = ["Command", "run_replicates"]
+__all__ = ["Command", "run_replicate", "run_replicates"]
 
 Command = tuple[str, "Mapping[str, Any]"]
 """One of the workshop's verbs, and its arguments as plain JSON values."""
+
+
+def run_replicate(
+    measure: Command,
+    *,
+    open_worker: Callable[[], Worker],
+    prepare: Sequence[Command],
+    stage: str,
+    seconds: float,
+    on_progress: Callable[[str], None] = lambda _: None,
+) -> Any:
+    """Give the answer of one fresh process.
+
+    Args:
+        measure: the command that measures.
+        open_worker: makes a worker that has not been started.
+        prepare: the commands that bring rows and models into the process.
+        stage: what is being done, for the message if it fails.
+        seconds: what the process may take, from its start to its answer, before it is ended.
+        on_progress: told what the process says on its way.
+
+    Raises:
+        InferoptError: what went wrong in the process.
+    """
+    deadline = time.monotonic() + seconds
+    with open_worker() as worker:
+        answer: Any = None
+        for command, parameters in (*prepare, measure):
+            answer = worker.call(
+                command,
+                parameters,
+                stage=stage,
+                deadline=deadline,
+                late_hint=MEASURING_IS_LATE,
+                on_progress=on_progress,
+            )
+    return answer
 
 
 def run_replicates(
@@ -33,7 +70,7 @@ def run_replicates(
     seconds: float,
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Any]:
-    """Give the answers of `count` fresh processes, each taken when it is asked for.
+    """Give the answers of `count` fresh processes, each taken when it is asked for; see `run_replicate`.
 
     Whoever has seen enough stops asking; no process is left behind.
 
@@ -51,17 +88,11 @@ def run_replicates(
         InferoptError: what went wrong in a process; later ones are not started.
     """
     for index in range(count):
-        deadline = time.monotonic() + seconds
-        label = f"{stage}, process {index + 1} of {count}"
-        with open_worker() as worker:
-            answer: Any = None
-            for command, parameters in (*prepare, measure(index)):
-                answer = worker.call(
-                    command,
-                    parameters,
-                    stage=label,
-                    deadline=deadline,
-                    late_hint=MEASURING_IS_LATE,
-                    on_progress=on_progress,
-                )
-        yield answer
+        yield run_replicate(
+            measure(index),
+            open_worker=open_worker,
+            prepare=prepare,
+            stage=f"{stage}, process {index + 1} of {count}",
+            seconds=seconds,
+            on_progress=on_progress,
+        )

@@ -35,11 +35,13 @@ from pytest_inferopt.engine.adoption import adopted, content_digest, document_of
 from pytest_inferopt.engine.asking import are_shares, predict_all
 from pytest_inferopt.engine.code import code_digest
 from pytest_inferopt.engine.conversion import check_deterministic, compare_outputs
+from pytest_inferopt.engine.duet import BASE, COPY, HEAD, DuetCell, SessionArm, batches, measure_duet
 from pytest_inferopt.engine.loading import as_owned, fingerprint, load_file
 from pytest_inferopt.engine.measure import measure, summarize
 from pytest_inferopt.engine.metrics import Metric, resolve_metric
 from pytest_inferopt.engine.probe import probe_ms
 from pytest_inferopt.engine.references import resolve
+from pytest_inferopt.engine.remote_arm import open_remote_arm
 from pytest_inferopt.engine.sensors import Sensors
 from pytest_inferopt.engine.solo import measure_alone
 from pytest_inferopt.engine.timing import keep_samples, seconds_of_a_call, threads_limited
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_inferopt.domain.artifact import Rows
+    from pytest_inferopt.engine.duet import DuetArm, Role
     from pytest_inferopt.registry import Registry
 
 __all__ = ["Workshop"]
@@ -338,6 +341,58 @@ class Workshop:
             probe, before = probe_ms(), Sensors.now()
             timed = measure_alone(opened, self._data.x, cells, benchmark, random_seed=self._random_seed)
             return {"cells": timed, "probe_ms": probe, "sensors": before.until(Sensors.now())}
+
+    def measure_duet(
+        self,
+        *,
+        pairs: dict[str, dict[str, str | None]],
+        cells: list[dict[str, Any]],
+        control: dict[str, Any] | None,
+        seed: int,
+        index: int,
+        percentiles: list[int],
+        samples: str | None = None,
+    ) -> dict[str, Any]:
+        """Time the baseline of each variant beside its candidate; see `duet.measure_duet`.
+
+        Args:
+            pairs: by variant, the artifacts that are its ``base`` and its ``head``, and the interpreters that run them,
+                ``base_python`` and ``head_python``; this process where these are absent or None.
+            cells: what is measured, each a ``variant`` and a ``batch_size``; `control` is one of them.
+            control: in which a second copy of the baseline takes part.
+            seed: of the coins.
+            index: the replicate's number.
+            percentiles: of the tails.
+            samples: where all samples are written, ``<variant>/<batch size>/<arm>`` (blocks, calls) in nanoseconds.
+        """
+        asked = [DuetCell(**cell) for cell in cells]
+
+        def tables(batch_size: int) -> list[Rows]:
+            return batches(self._data.x, batch_size, seed=self._random_seed, index=index)
+
+        def opened(variant: str, role: Role) -> DuetArm:
+            which = BASE if role == COPY else role
+            pair, sizes = pairs[variant], [cell.batch_size for cell in asked if cell.variant == variant]
+            self._check_batch_sizes(str(pair[which]), sizes)
+            artifact, python = self._artifacts[str(pair[which])], pair.get(f"{which}_python")
+            if python is None:
+                return SessionArm(self._open(artifact, self._options), tables)
+            session = self._open(self._artifacts[str(pair[HEAD])], self._options)
+            feeds = {size: [session.prepare(table) for table in tables(size)] for size in sizes}
+            return open_remote_arm(python, artifact.path, feeds, self._options, folder=self._folder)
+
+        with threads_limited(self._options.threads or 1):
+            before, started = Sensors.now(), time.monotonic()
+            found = measure_duet(
+                opened,
+                asked,
+                control=None if control is None else DuetCell(**control),
+                seed=seed,
+                index=index,
+                percentiles=percentiles,
+                samples=None if samples is None else Path(samples),
+            )
+            return {**found, "sensors": before.until(Sensors.now()), "seconds": time.monotonic() - started}
 
     def _seconds_a_round(self, name: str, batch_sizes: list[int]) -> float:
         """What one call at each batch size takes, roughly; for telling beforehand how long measuring will take."""

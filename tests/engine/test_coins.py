@@ -5,7 +5,7 @@ from itertools import combinations
 
 import pytest
 
-from pytest_inferopt.engine.coins import Coins, toss
+from pytest_inferopt.engine.coins import Coins, own_seed, toss
 
 SEEDS = range(64)
 
@@ -38,3 +38,11 @@ def test_a_four_is_as_likely_as_the_one_with_all_sides_turned():
 def test_the_coins_depend_on_the_seed_and_the_number_and_on_nothing_else():
     assert [toss(3, index) for index in range(12)] == [toss(3, index) for index in reversed(range(12))][::-1]
     assert len({tuple(toss(seed, index) for index in range(8)) for seed in SEEDS}) > 60
+
+
+def test_each_name_has_coins_of_its_own_that_are_the_same_every_time():
+    seeds = [own_seed(seed, name) for seed in (0, 1) for name in ("int8", "fp16", "int8 ", "é")]
+    assert len(set(seeds)) == 8
+    assert own_seed(0, "int8") == seeds[0]
+    tossed = Counter(toss(own_seed(seed, "int8"), 0) == toss(own_seed(seed, "fp16"), 0) for seed in range(800))
+    assert 70 < tossed[True] < 130  # an eighth of them

@@ -636,7 +636,7 @@ def test_a_finished_file_is_timed_alone_without_its_original(loaded, network, st
         (5, 30, ["95"]),
     ]
     assert min(found["probe_ms"], *(cell["cold_call_ms"] for cell in found["cells"])) > 0
-    assert found["sensors"].keys() == {"involuntary_switches", "ticks", "stolen_ticks"}
+    assert found["sensors"].keys() == {"involuntary_switches", "ticks", "stolen_ticks", "pressure_share", "mhz"}
 
 
 def test_a_fixed_batch_is_timed_alone_at_its_own_size_and_named_at_another(loaded, exported):
