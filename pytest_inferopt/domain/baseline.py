@@ -74,6 +74,14 @@ class BaselineVariant(Record):
     artifact: dict[str, Any]
     accuracy: Accuracy | None = None
 
+    @field_validator("files")
+    @classmethod
+    def _differ(cls, files: tuple[BaselineFile, ...]) -> tuple[BaselineFile, ...]:
+        """Refuse two files of one name."""
+        if len({file.name for file in files}) < len(files):
+            raise ValueError("two files have the same name")
+        return files
+
     @property
     def size_bytes(self) -> int:
         """Of all its files."""

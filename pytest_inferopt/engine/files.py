@@ -15,6 +15,7 @@ from pytest_inferopt.errors import NotMeasuredError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import BufferedReader
     from pathlib import Path
 
 __all__ = ["is_plain_folder", "open_plain", "plain_sha256", "replacing", "sync_folder", "write_text"]
@@ -59,7 +60,7 @@ def write_text(path: Path, text: str) -> None:
         stream.write(text.encode("utf-8", errors="backslashreplace"))
 
 
-def open_plain(path: Path) -> BinaryIO:
+def open_plain(path: Path) -> BufferedReader:
     """Open a file for reading: not through a link, and nothing that would make the reader wait.
 
     Raises:

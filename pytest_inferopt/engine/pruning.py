@@ -10,6 +10,7 @@ import contextlib
 import json
 import re
 import stat
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pytest_inferopt.engine.files import is_plain_folder, open_plain
@@ -18,7 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["ACCEPTED", "BASELINES", "KEPT_ACCEPTED", "pinned_digests", "prune_entries"]
+__all__ = [
+    "ACCEPTED",
+    "BASELINES",
+    "KEPT_ACCEPTED",
+    "accepted_at",
+    "entry_paths",
+    "instant",
+    "pinned_digests",
+    "prune_entries",
+]
 
 BASELINES = "baselines"
 ACCEPTED = "-accepted-"
@@ -37,7 +47,7 @@ def pinned_digests(root: Path) -> frozenset[str]:
         OSError: one cannot be read, so nobody knows what it needs.
     """
     found: set[str] = set()
-    for path, _ in _entries(root, "*.json"):
+    for path in (path for folder in _folders(root) for path in entry_paths(folder)):
         with contextlib.suppress(FileNotFoundError), open_plain(path) as stream:
             found.update(digest.decode() for digest in DIGEST.findall(stream.read()))
     return frozenset(found)
@@ -61,7 +71,7 @@ def prune_entries(root: Path, *, now: float, max_age_days: float, keep: int = KE
     for folder in _folders(root):
         newest_first = sorted(_plain_files(folder, "*.json"), key=lambda found: (-found[1], found[0].name))
         accepted = [path for path, _ in newest_first if ACCEPTED in path.name]
-        going = sorted(accepted, key=_accepted_at, reverse=True)[keep:]
+        going = sorted(accepted, key=accepted_at, reverse=True)[keep:]
         going += [
             path
             for path, used_at in newest_first[1:]
@@ -76,9 +86,23 @@ def prune_entries(root: Path, *, now: float, max_age_days: float, keep: int = KE
     return removed
 
 
-def _entries(root: Path, pattern: str) -> Iterator[tuple[Path, float]]:
-    for folder in _folders(root):
-        yield from _plain_files(folder, pattern)
+def entry_paths(folder: Path, pattern: str = "*.json") -> list[Path]:
+    """The manifests of one test, by name; a link is none, nor is what lies behind one."""
+    return sorted(path for path, _ in _plain_files(folder, pattern)) if is_plain_folder(folder) else []
+
+
+def accepted_at(path: Path) -> datetime:
+    """When a manifest was accepted; long ago where it does not say."""
+    return instant(_document(path).get("accepted_at"))
+
+
+def instant(text: Any) -> datetime:
+    """A moment in ISO 8601, in UTC; long ago where the text is none."""
+    try:
+        found = datetime.fromisoformat(text)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def _folders(root: Path) -> list[Path]:
@@ -95,10 +119,6 @@ def _plain_files(folder: Path, pattern: str) -> Iterator[tuple[Path, float]]:
             found = path.lstat()
             if stat.S_ISREG(found.st_mode):
                 yield path, found.st_mtime
-
-
-def _accepted_at(path: Path) -> str:
-    return str(_document(path).get("accepted_at") or "")
 
 
 def _is_of_newer_version(path: Path) -> bool:

@@ -90,14 +90,21 @@ class Store:
         self.root = Path(os.path.abspath(root))  # noqa: PTH100 - resolve() would follow a link of the user's
         self.warning = ""
 
-    def keep(self, path: Path, kind: Literal["models", "samples"] = "models") -> tuple[Path, str]:
+    def keep(
+        self, path: Path, kind: Literal["models", "samples"] = "models", *, name: str | None = None
+    ) -> tuple[Path, str]:
         """Copy a file into the store; returns its place and its SHA-256. A file that is there and whole stays.
+
+        Args:
+            path: the file.
+            kind: what it is.
+            name: what it is called, where its suffix is to be another than the path's.
 
         Raises:
             NotMeasuredError: it cannot be written, because the disk is full, for example.
         """
         digest = file_sha256(path)
-        target = self.folder(kind) / kept_name(digest, path.name)
+        target = self.folder(kind) / kept_name(digest, name or path.name)
         if plain_sha256(target) == digest:
             _mark_as_used(target)
         else:
