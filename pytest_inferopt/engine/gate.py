@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from pytest_inferopt.domain.slowdown import SlowdownLimits
 
-__all__ = ["CONTROL_LEVEL", "TOGETHER", "decide"]
+__all__ = ["CONTROL_LEVEL", "TOGETHER", "contamination", "decide", "examine_control"]
 
 TOGETHER = "all batch sizes together"
 CONTROL_LEVEL = 0.01
@@ -101,21 +101,38 @@ def _controlled(decision: Decision, copy: NDArray[np.float64], limits: SlowdownL
     """The decision beside its control, which overrules a verdict where the copies of the baseline differ."""
     if copy.ndim != 1 or copy.size < decision.replicates:
         raise ValueError(f"the control has figures of shape {copy.shape} for {decision.replicates} replicates")
-    seen = copy[: decision.replicates]
-    measured = _slowdown(seen, limits)
-    p = 2 * min(signed_rank_p(seen), signed_rank_p(-seen))
-    differs = p <= CONTROL_LEVEL and abs(math.log1p(measured.estimate)) > limits.allowed_log / 2
+    measured, differs = examine_control(copy[: decision.replicates], limits)
     if decision.verdict is None or not differs:
         return replace(decision, control=measured)
     return replace(decision, control=measured, is_contaminated=True, verdict="inconclusive")
+
+
+def examine_control(copy: ArrayLike, limits: SlowdownLimits) -> tuple[Slowdown, bool]:
+    """How a second copy of the baseline differs from it, and whether by so much that nothing can be said.
+
+    It keeps its 1 % only where it is asked once, at the stop.
+
+    Args:
+        copy: ln(copy / baseline), one for each replicate (P,), P ≥ 6.
+        limits: what is allowed; copies may differ by half of it.
+    """
+    seen = np.asarray(copy, dtype=np.float64)
+    measured = _slowdown(seen, limits)
+    p = 2 * min(signed_rank_p(seen), signed_rank_p(-seen))
+    return measured, p <= CONTROL_LEVEL and abs(math.log1p(measured.estimate)) > limits.allowed_log / 2
+
+
+def contamination(control: Slowdown, limits: SlowdownLimits) -> str:
+    """Why nothing can be said, in one sentence."""
+    copies = f"the baseline beside a second copy of itself: {control.text}"
+    return f"contaminated: {copies}; allowed {limits.text}, and the copies may differ by half of it"
 
 
 def _reason(decision: Decision, limits: SlowdownLimits) -> str:
     """What was found, against what is allowed, in one sentence."""
     allowed = f"allowed {limits.text}"
     if decision.is_contaminated and decision.control:
-        copies = f"the baseline beside a second copy of itself: {decision.control.text}"
-        return f"contaminated: {copies}; {allowed}, and the copies may differ by half of it"
+        return contamination(decision.control, limits)
     if decision.verdict == "regressed":
         return f"{'; '.join(judged.text for judged in decision.regressed)}, {allowed}"
     if decision.verdict == "passed":
