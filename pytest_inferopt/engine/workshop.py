@@ -329,6 +329,15 @@ class Workshop:
             Artifact(format, Path(path)), format=format, path=Path(path), document=artifact
         )
 
+    def describe_file(self, *, path: str) -> dict[str, Any]:
+        """What `take_file` takes of a model file of the user's; `artifact` is None where it does not run alone."""
+        artifact = load_file(Path(path), self._registry, trust=False)
+        return {
+            "format": artifact.format,
+            "path": str(artifact.path),
+            "artifact": document_of(artifact, artifact),
+        }
+
     def measure_alone(self, *, target: str, cells: list[dict[str, Any]], spec: dict[str, Any]) -> dict[str, Any]:
         """Time one artifact in a process that holds nothing else; see `solo.measure_alone`."""
         benchmark = BenchmarkSpec.model_validate(spec)
