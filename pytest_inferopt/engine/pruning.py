@@ -88,7 +88,8 @@ def prune_entries(root: Path, *, now: float, max_age_days: float, keep: int = KE
 
 def entry_paths(folder: Path, pattern: str = "*.json") -> list[Path]:
     """The manifests of one test, by name; a link is none, nor is what lies behind one."""
-    return sorted(path for path, _ in _plain_files(folder, pattern)) if is_plain_folder(folder) else []
+    is_plain = is_plain_folder(folder.parent) and is_plain_folder(folder)
+    return sorted(path for path, _ in _plain_files(folder, pattern)) if is_plain else []
 
 
 def accepted_at(path: Path) -> datetime:

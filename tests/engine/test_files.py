@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+import socket
 import stat
 import subprocess
 import sys
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_inferopt.engine.files import replacing, write_text
+from pytest_inferopt.engine.files import is_plain_folder, open_plain, plain_sha256, replacing, write_text
 from pytest_inferopt.errors import NotMeasuredError
 
 OLD = b"what was there"
@@ -191,3 +193,49 @@ def test_no_file_descriptor_is_left_open(path, monkeypatch):
     with pytest.raises(NotMeasuredError):
         write_text(path, "newer")
     assert open_descriptors() == before
+
+
+# --- reading what is a plain file ---------------------------------------------------------------------------------
+
+
+def test_a_plain_file_is_read(path):
+    with open_plain(path) as stream:
+        assert stream.read() == OLD
+    assert plain_sha256(path) == hashlib.sha256(OLD).hexdigest()
+
+
+def planted(kind, place):
+    """Something else than a file, where one is expected."""
+    if kind == "link":
+        place.symlink_to(place.parent / "file")
+    elif kind == "fifo":
+        os.mkfifo(place)
+    elif kind == "folder":
+        place.mkdir()
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(str(place))
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo", "folder", "socket", "nothing"])
+def test_f85_what_is_no_plain_file_is_neither_followed_nor_waited_for(path, kind, monkeypatch):
+    monkeypatch.chdir(path.parent)
+    place = Path("planted")
+    planted(kind, place)
+    before = open_descriptors()
+    with pytest.raises(OSError, match=re.escape("planted")):
+        open_plain(place)
+    assert plain_sha256(place) is None
+    assert open_descriptors() == before
+
+
+def test_a_folder_is_plain_where_it_is_no_link(path):
+    folder, link = path.parent / "folder", path.parent / "link"
+    folder.mkdir()
+    link.symlink_to(folder)
+    assert [is_plain_folder(place) for place in (folder, link, path, path.parent / "none")] == [
+        True,
+        False,
+        False,
+        False,
+    ]

@@ -12,8 +12,9 @@ from types import SimpleNamespace
 import pytest
 
 from pytest_inferopt.engine import store as store_module
-from pytest_inferopt.engine.store import Store, file_sha256, result_key
-from pytest_inferopt.errors import NotMeasuredError
+from pytest_inferopt.engine.store import Store, entry_key, file_sha256, kept_name, result_key
+from pytest_inferopt.engine.store_lock import beside_others
+from pytest_inferopt.errors import NotMeasuredError, RefusedError
 
 
 @pytest.fixture
@@ -82,6 +83,33 @@ def test_e67_a_write_that_fails_names_the_path_and_leaves_nothing_behind(store, 
     with pytest.raises(NotMeasuredError, match=re.escape(f"{target} cannot be written: No space left on device.")):
         store.keep(model)
     assert files(store) == before
+
+
+def test_a_kept_model_that_was_damaged_is_made_whole_when_it_is_kept_again(store, model):
+    kept, digest = store.keep(model)
+    kept.write_bytes(b"b model")
+    assert store.keep(model) == (kept, digest)
+    assert kept.read_bytes() == b"a model"
+
+
+def test_a_model_that_changes_while_it_is_kept_is_not_kept_under_the_digest_of_what_it_was(store, model, monkeypatch):
+    monkeypatch.setattr(store_module, "file_sha256", lambda _: digest_of(b"what it was before"))
+    with pytest.raises(NotMeasuredError) as caught:
+        store.keep(model)
+    assert str(caught.value) == f"{model} was changed while it was copied. Run again when nobody writes."
+    assert list((store.root / "models").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix"),
+    [("a.onnx", ".onnx"), ("a.b.data", ".data"), ("a", ""), ("a.two words", ""), ("a." + "x" * 99, "")],
+)
+def test_f84_only_a_plain_suffix_stays_on_a_kept_file(store, model, name, suffix):
+    digest = digest_of(b"a model")
+    assert kept_name(digest, name) == digest + suffix
+    kept, _ = store.keep(model, name=name)
+    assert kept.name == digest + suffix
+    assert store.find(digest, Path(name).suffix) == kept
 
 
 def test_many_writers_of_one_model_all_find_it_whole(store, tmp_path):
@@ -269,6 +297,184 @@ def test_a_store_that_can_be_written_warns_of_nothing(store, model):
     assert store.warning == ""
 
 
+@pytest.mark.parametrize("hours", [-2, 0, 5])
+def test_what_was_used_within_the_last_hours_stays_because_a_manifest_may_be_about_to_name_it(store, model, hours):
+    now = 1_800_000_000.0
+    kept, _ = store.keep(model)
+    used(kept, hours / 24, now)
+    assert store.prune(max_bytes=0, max_age_days=0, now=now) == 0
+    used(kept, 7 / 24, now)
+    assert store.prune(max_bytes=0, max_age_days=0, now=now) == 1
+
+
+def pinned(store, digest, content='{{"sha256": "{digest}"}}', name="commit-accepted-1.json"):
+    folder = store.folder("baselines/key")
+    path = folder / name
+    path.write_text(content.format(digest=digest))
+    return path
+
+
+@pytest.mark.parametrize(
+    "content", ['{{"sha256": "{digest}"}}', '{{"schema_version": 99, "blobs": ["sha256:{digest}"]}}', "torn {digest}"]
+)
+def test_f78_a_model_that_a_manifest_names_stays_whatever_version_wrote_it(store, model, content):
+    now = 1_800_000_000.0
+    needed, digest = store.keep(model)
+    model.write_bytes(b"another model")
+    other, _ = store.keep(model)
+    for path in (needed, other):
+        used(path, 400, now)
+    pinned(store, digest, content)
+    assert store.prune(now=now, max_bytes=0) == 1
+    assert (needed.exists(), other.exists()) == (True, False)
+
+
+def test_where_a_manifest_cannot_be_read_no_model_is_pruned_because_nobody_knows_what_it_needs(
+    store, model, monkeypatch
+):
+    now = 1_800_000_000.0
+    kept, digest = store.keep(model)
+    used(kept, 400, now)
+    pinned(store, digest)
+
+    def fail(*_):
+        raise PermissionError(13, "Permission denied")
+
+    # The tests may run as root, whom no permission bit stops.
+    monkeypatch.setattr("pytest_inferopt.engine.pruning.open_plain", fail)
+    assert (store.prune(now=now), kept.exists()) == (0, True)
+
+
+def test_nothing_is_pruned_while_somebody_saves(store, model):
+    kept, _ = store.keep(model)
+    used(kept, 400, 1_800_000_000.0)
+    with beside_others(store.root):
+        assert store.prune(now=1_800_000_000.0) == 0
+    assert store.prune(now=1_800_000_000.0) == 1
+
+
+def test_e72_after_a_clock_was_set_back_what_has_a_time_to_come_stays_and_counts_as_used_last(store, model):
+    now = 1_800_000_000.0
+    paths = []
+    for days in (-300, 20, 10):
+        model.write_bytes(bytes([days % 256]) * 100)
+        path, _ = store.keep(model)
+        used(path, days, now)
+        paths.append(path)
+    assert store.prune(now=now) == 0
+    assert store.prune(max_bytes=200, now=now) == 1
+    assert [path.exists() for path in paths] == [True, False, True]
+
+
+# --- planted links ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["models", "work", "results"])
+def test_f85_a_link_in_the_place_of_a_folder_is_neither_written_to_nor_pruned(store, tmp_path, name):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_text("precious")
+    (outside / "folder").mkdir()
+    for path in (outside / "precious", outside / "folder"):
+        used(path, 400, 1_800_000_000.0)
+    store.root.mkdir()
+    (store.root / ".gitignore").write_text("*\n")
+    (store.root / name).symlink_to(outside)
+    with pytest.raises(RefusedError) as caught:
+        store.folder(name)
+    assert str(caught.value) == (
+        f"{store.root / name} is a link, and none is followed inside of a store. Remove it; to keep the whole store "
+        "elsewhere, name its place: --inferopt-store PATH."
+    )
+    assert store.prune(now=1_800_000_000.0, max_bytes=0) == 0
+    assert files(store).keys() == {".gitignore", ".lock"}
+    assert sorted(path.name for path in outside.iterdir()) == ["folder", "precious"]
+
+
+def test_f85_a_link_in_the_place_of_a_file_is_replaced_and_what_it_leads_to_stays(store, model, tmp_path):
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"a model")
+    digest = digest_of(b"a model")
+    for place in ("models", "steps"):
+        store.folder(place)
+    planted = store.root / "models" / f"{digest}.onnx"
+    document = store.root / "steps" / "a.json"
+    for path in (planted, document):
+        path.symlink_to(outside)
+    assert (store.find(digest, ".onnx"), store.get("steps", "a")) == (None, None)
+    store.keep(model)
+    store.put("steps", "a", {})
+    assert [path.is_symlink() for path in (planted, document)] == [False, False]
+    assert outside.read_bytes() == b"a model"
+
+
+def test_f85_a_link_that_leads_nowhere_is_not_what_the_store_ignores_itself_through(store, model, tmp_path):
+    store.root.mkdir()
+    (store.root / ".gitignore").symlink_to(tmp_path / "made")
+    store.keep(model)
+    assert not (tmp_path / "made").exists()
+
+
+def test_f85_a_pruned_link_is_gone_and_what_it_leads_to_stays(store, tmp_path):
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"precious")
+    planted = store.folder("models") / "planted"
+    planted.symlink_to(outside)
+    os.utime(planted, (0, 0), follow_symlinks=False)
+    assert store.prune() == 1
+    assert (planted.is_symlink(), outside.read_bytes()) == (False, b"precious")
+
+
+# --- models of several files ------------------------------------------------------------------------------------
+
+
+def test_f88_a_model_is_kept_with_the_files_beside_it(store, model):
+    (model.parent / "weights").mkdir()
+    data, more = model.with_name("model.onnx.data"), model.parent / "weights" / "1.bin"
+    data.write_bytes(b"weights")
+    more.write_bytes(b"more")
+    kept = store.keep_set(model, [data, more])
+    assert [(file.name, file.path.read_bytes(), file.sha256, file.size_bytes) for file in kept.files] == [
+        ("model.onnx", b"a model", digest_of(b"a model"), 7),
+        ("model.onnx.data", b"weights", digest_of(b"weights"), 7),
+        ("weights/1.bin", b"more", digest_of(b"more"), 4),
+    ]
+
+
+def test_the_digest_of_a_model_is_of_all_its_files_whatever_the_main_one_is_called(store, model):
+    data = model.with_name("model.onnx.data")
+    data.write_bytes(b"weights")
+    both, alone = store.keep_set(model, [data]), store.keep_set(model)
+    assert alone.sha256 == digest_of(b"a model")
+    assert store.keep_set(model.rename(model.with_name("other.onnx")), [data]).sha256 == both.sha256 != alone.sha256
+    data.write_bytes(b"other weights")
+    assert store.keep_set(model.with_name("other.onnx"), [data]).sha256 != both.sha256
+
+
+@pytest.mark.parametrize("missing", ["main", "companion"])
+def test_f88_a_missing_file_is_not_measured_and_nothing_is_kept_without_it(store, model, missing):
+    data = model.with_name("model.onnx.data")
+    if missing == "main":
+        model.unlink()
+        data.write_bytes(b"weights")
+    name = model.name if missing == "main" else data.name
+    with pytest.raises(NotMeasuredError) as caught:
+        store.keep_set(model, [data])
+    assert str(caught.value) == (
+        f"{model} keeps a part of its content in '{name}', and there is no such file beside it. "
+        "Copy or download it into the model's folder."
+    )
+    assert not store.root.exists()
+
+
+@pytest.mark.parametrize("place", ["../outside.data", "/etc/passwd"])
+def test_a_file_that_lies_elsewhere_is_not_kept_with_a_model(store, model, place):
+    outside = model.parent / place
+    with pytest.raises(RefusedError, match=re.escape(f"{outside} is no file beside {model}, or below. Put it into")):
+        store.keep_set(model, [outside])
+    assert not store.root.exists()
+
+
 # --- keys of results --------------------------------------------------------------------------------------------
 
 
@@ -285,6 +491,10 @@ def test_f84_any_name_makes_a_key_that_is_a_plain_file_name(name):
 def test_f84_names_that_a_filesystem_may_take_for_one_have_keys_of_their_own():
     names = ["churn", "Churn", "caf\u00e9", "cafe\u0301", "x" * 299, "x" * 300, "a-b", "a b"]
     assert len({key(name).lower() for name in names}) == len(names)
+
+
+def test_a_name_that_is_no_text_has_the_key_of_what_stands_in_its_record():
+    assert entry_key("test_\udcff.py::a", "b") == entry_key("test_\\udcff.py::a", "b")
 
 
 def test_the_same_call_of_the_same_test_has_the_same_key():
