@@ -19,10 +19,10 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from io import TextIOWrapper
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import TextIO
 
-__all__ = ["LEAST_WARMUP_CALLS", "SETTLING_CALLS", "WARMUP_NS", "burst", "quiet", "warm_up"]
+__all__ = ["LEAST_WARMUP_CALLS", "SETTLING_CALLS", "WARMUP_NS", "OwnProcess", "burst", "quiet", "serve", "warm_up"]
 
 # The first calls after a switch of arms refill the caches that the other arm evicted.
 SETTLING_CALLS = 2
@@ -136,7 +136,7 @@ def _read_feeds(numpy: Any, file: str) -> list[dict[str, Any]]:
     return [feeds[number] for number in sorted(feeds)]
 
 
-def serve(requests: TextIOWrapper, answers: TextIOWrapper) -> int:
+def serve(requests: Iterable[str], answers: TextIO) -> int:
     """Answer until the requests end."""
     process = OwnProcess()
     for line in requests:
@@ -154,15 +154,11 @@ def serve(requests: TextIOWrapper, answers: TextIOWrapper) -> int:
     return 0
 
 
-def main() -> int:
-    """Serve on stdin and stdout; what libraries print goes to stderr."""
-    # Run by its path, the script's folder comes first, and modules there are named like the standard library's.
-    here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - os is imported anyway
-    sys.path[:] = [path for path in sys.path if os.path.abspath(path or ".") != here]  # noqa: PTH100
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    return serve(sys.stdin, answers)  # type: ignore[arg-type]  # stdin of a process is one
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    # Run by its path, the script's folder comes first, and modules there are named like the standard library's.
+    HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - strings are what the path has
+    sys.path[:] = [path for path in sys.path if os.path.abspath(path) != HERE]  # noqa: PTH100
+    ANSWERS = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    # What libraries print is no answer.
+    os.dup2(2, 1)
+    sys.exit(serve(sys.stdin, ANSWERS))

@@ -5,11 +5,12 @@ Two versions of a runtime do not live in one process; here each is called in its
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import numpy as np
 
@@ -59,6 +60,9 @@ class RemoteArm:
                 f"the interpreter {python} cannot be started: {error.strerror}.",
                 "Name the python of an environment that has numpy and onnxruntime.",
             ) from error
+        # Both were asked for.
+        self._requests = cast("TextIO", self._process.stdin)
+        self._answers = cast("TextIO", self._process.stdout)
 
     def open(self, feeds: Mapping[int, str], options: RunOptions, provider: str) -> None:
         """Load the file and the feeds of each batch size.
@@ -82,21 +86,19 @@ class RemoteArm:
 
     def close(self) -> None:
         """End the process."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None  # noqa: S101 - both were asked for
-            pipe.close()
         self._process.kill()
         self._process.wait(timeout=END_SECONDS)
+        # What was still to be written to a process that died cannot be.
+        with contextlib.suppress(BrokenPipeError):
+            self._requests.close()
+        self._answers.close()
         self._errors.close()
 
     def _ask(self, do: str, **parameters: Any) -> Any:
-        requests, answers = self._process.stdin, self._process.stdout
-        assert requests is not None  # noqa: S101 - both were asked for
-        assert answers is not None  # noqa: S101
         try:
-            requests.write(json.dumps({"do": do, **parameters}) + "\n")
-            requests.flush()
-            line = answers.readline()
+            self._requests.write(json.dumps({"do": do, **parameters}) + "\n")
+            self._requests.flush()
+            line = self._answers.readline()
         except BrokenPipeError:
             line = ""
         if not line:
