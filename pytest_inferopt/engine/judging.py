@@ -324,7 +324,7 @@ def _sentence(errors: Mapping[str, InferoptError]) -> str:
 def _reasons(standing: Standing, verdict: str) -> str:
     """The reasons of all percentiles that have the verdict."""
     return "; ".join(
-        decision.reason if percentile == MEDIAN else f"p{percentile} of {decision.reason}"
+        decision.reason if percentile == MEDIAN else f"p{percentile}: {decision.reason}"
         for percentile, decision in standing.decisions.items()
         if decision.verdict == verdict
     )
