@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,11 +13,13 @@ from pytest_inferopt.domain.environment import Environment
 from pytest_inferopt.domain.report import Report
 from pytest_inferopt.domain.request import OptimizationRequest, parse_request
 from pytest_inferopt.domain.result import RunResult
+from pytest_inferopt.engine.accepting import accept
+from pytest_inferopt.engine.baseline_source import BaselineSource
 from pytest_inferopt.engine.execute import Worker
 from pytest_inferopt.engine.git import git_state
 from pytest_inferopt.engine.publish import parse_destinations
 from pytest_inferopt.engine.publish import publish as publish_report
-from pytest_inferopt.engine.run import Subject, run_request
+from pytest_inferopt.engine.run import USUAL, RunMode, Subject, run_request
 from pytest_inferopt.engine.store import Store
 from pytest_inferopt.errors import NotMeasuredError, UsageError
 from pytest_inferopt.registry import Registry, discover
@@ -38,7 +41,7 @@ def run(
     worker: Worker | None = None,
     registry: Registry | None = None,
     store: Store | None = None,
-    reuse: bool = True,
+    mode: RunMode = USUAL,
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> RunResult:
     """Optimize, measure and judge one model.
@@ -49,7 +52,7 @@ def run(
         worker: a worker to use and leave running; without one, a worker is started and ended.
         registry: the plugins; all that can be found, if None.
         store: where optimized models are kept; ``.inferopt`` in the current folder, if None.
-        reuse: whether steps whose outcome is in the store already are taken from there.
+        mode: whether finished steps are used again, whether anything is timed, and what is compared with.
         on_progress: told what takes long.
 
     Raises:
@@ -57,7 +60,7 @@ def run(
     """
     check_is_built(request, where="the request")
     parts: dict[str, Any] = {"registry": registry or discover(), "store": store or Store(Path(DEFAULT_STORE))}
-    parts |= {"reuse": reuse, "on_progress": on_progress}
+    parts |= {"mode": mode, "on_progress": on_progress}
     if worker is not None:
         return run_request(request, subject or Subject(), worker=worker, **parts)
     with Worker() as own:
@@ -167,7 +170,21 @@ class InferenceOptimizer:
             metric=metric,
             where="InferenceOptimizer.optimize",
         )
-        return run(request, subject, worker=self._worker, store=self._store, reuse=self._reuse)
+        # Without a test there is no name that a baseline is found by on its own, so it is asked for.
+        if "baseline" in request.model_fields_set and request.baseline != "none":
+            with closing(BaselineSource(request.baseline, store=self._store, root=Path.cwd())) as source:
+                mode = RunMode(reuse=self._reuse, baseline=source.find("", request.name))
+                return run(request, subject, worker=self._worker, store=self._store, mode=mode)
+        mode = RunMode(reuse=self._reuse)
+        return run(request, subject, worker=self._worker, store=self._store, mode=mode)
+
+    def accept(self, result: RunResult) -> None:
+        """Make a result's models the baseline of its name, for ``optimize(…, baseline="auto")``.
+
+        Raises:
+            NotMeasuredError: they are not fit to be one, or the store cannot be written.
+        """
+        accept(result, self._store, git_state(Path.cwd()))
 
     def convert_to_onnx(self, model: Any, sample_input: Any) -> str:
         """Convert a model to ONNX, check the file, and return its path in the store.

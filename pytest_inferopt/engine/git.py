@@ -22,6 +22,7 @@ __all__ = [
     "is_tracked",
     "merge_base",
     "resolve_commit",
+    "top_level",
     "tree_at",
     "why_no_merge_base",
 ]
@@ -55,6 +56,12 @@ class MergeBase:
 
     commit: str
     default_branch: str
+
+
+def top_level(folder: Path) -> Path | None:
+    """The root of the working copy that a folder lies in; None outside of one."""
+    printed = _git_bytes(folder, "rev-parse", "--show-toplevel")
+    return None if printed is None else Path(os.fsdecode(printed.removesuffix(b"\n")))
 
 
 def resolve_commit(folder: Path, ref: str) -> str | None:
@@ -170,10 +177,10 @@ def _default_branch(folder: Path, environ: Mapping[str, str]) -> tuple[str, str]
 
 def _place(folder: Path, path: Path) -> tuple[Path, str] | None:
     """The root of the repository that a folder lies in, and a path below it; None where it is not below."""
-    printed = _git_bytes(folder, "rev-parse", "--show-toplevel")
-    if printed is None:
+    root = top_level(folder)
+    if root is None:
         return None
-    root, absolute = Path(os.fsdecode(printed.removesuffix(b"\n"))), Path(os.path.abspath(path))  # noqa: PTH100 - see below
+    absolute = Path(os.path.abspath(path))  # noqa: PTH100 - see below
     # The path's own name is not resolved: what git knows is a link, not where it leads.
     place = absolute.parent.resolve() / absolute.name
     return (root, place.relative_to(root).as_posix()) if place.is_relative_to(root) and place != root else None

@@ -186,14 +186,31 @@ class Making:
         for done in self._steps.values():
             self._adopt({name: done[name] for name in ("source", "target", "spec")}, done)
 
-    def bringing(self, target: str) -> list[Command]:
-        """The commands that bring an artifact and the rows into a fresh process."""
-        assert self._cargo is not None  # noqa: S101 - it was shipped before anything was made
-        cargo = self._cargo
+    def preparing(self) -> list[Command]:
+        """The commands that begin a fresh process and bring it the rows."""
+        cargo = self._shipped()
         commands: list[Command] = [("begin", self._beginning()), ("load_data", cargo.rows)]
-        if cargo.training is not None:
-            commands.append(("load_data", {**cargo.training, "training": True}))
-        return [*commands, *self._remaking(target, cargo)]
+        return commands if cargo.training is None else [*commands, ("load_data", {**cargo.training, "training": True})]
+
+    def remaking(self, target: str) -> list[Command]:
+        """The commands that bring an artifact into a process that has the rows.
+
+        Its file; where the file alone is not the artifact, it is made again from the original.
+        """
+        done = self._done(target)
+        if done["artifact"] is not None:
+            return [("take_file", {name: done[name] for name in ("target", "format", "path", "artifact")})]
+        tasks = []
+        while target != ORIGINAL:
+            done = self._done(target)
+            tasks.append(("run_step", {name: done[name] for name in ("source", "target", "spec")}))
+            target = done["source"]
+        return [("load_model", self._shipped().model), *reversed(tasks)]
+
+    def document(self, target: str) -> dict[str, Any] | None:
+        """What a process needs beside an artifact's file to run it; None where the file alone is not the artifact."""
+        found: dict[str, Any] | None = None if target == ORIGINAL else self._done(target)["artifact"]
+        return found
 
     def call(self, command: str, stage: str, *, deadline: float | None = None, **parameters: Any) -> Any:
         """Have the worker do something; by the deadline of all, unless it is measuring, by a deadline of its own."""
@@ -237,17 +254,9 @@ class Making:
             "seconds_left": self.deadline - time.monotonic(),
         }
 
-    def _remaking(self, target: str, cargo: Cargo) -> list[Command]:
-        """Take the file; where the file alone is not the artifact, make it again from the original."""
-        done = self._done(target)
-        if done["artifact"] is not None:
-            return [("take_file", {name: done[name] for name in ("target", "format", "path", "artifact")})]
-        tasks = []
-        while target != ORIGINAL:
-            done = self._done(target)
-            tasks.append(("run_step", {name: done[name] for name in ("source", "target", "spec")}))
-            target = done["source"]
-        return [("load_model", cargo.model), *reversed(tasks)]
+    def _shipped(self) -> Cargo:
+        assert self._cargo is not None  # noqa: S101 - it was shipped before anything was made
+        return self._cargo
 
     def _done(self, target: str) -> dict[str, Any]:
         return next(done for done in self._steps.values() if done["target"] == target)

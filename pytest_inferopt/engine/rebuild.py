@@ -15,18 +15,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_inferopt.domain.comparison import SHORT_COMMIT
 from pytest_inferopt.domain.text import printable
 from pytest_inferopt.engine import keeper
+from pytest_inferopt.engine.baseline_source import Absent
+from pytest_inferopt.engine.baselines import Baselines
 from pytest_inferopt.engine.git import OF_A_HOOK
 from pytest_inferopt.engine.provenance import import_roots
+from pytest_inferopt.engine.store import Store, entry_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pytest_inferopt.domain.baseline import Manifest
+
 __all__ = ["RebuildPlan", "rebuild"]
 
 CHILD = "pytest_inferopt.plugin.rebuilding"
-SHORT_COMMIT = 7
+STORE = "store"
+NEXT_STEP = (
+    "Accept what is measured as the baseline (--inferopt-update-baseline), or run the tests at that commit once."
+)
 LAST_WORDS = 300
 GRACE_SECONDS = 60
 PACKAGE = str(Path(keeper.__file__).parents[2])
@@ -54,34 +63,47 @@ class RebuildPlan:
     on_progress: Callable[[str], None] = lambda _: None
 
 
-def rebuild(plan: RebuildPlan, commit: str, test_id: str, *, into: Path) -> str:
-    """Run a test as it was at a commit; the models that it makes are put as that commit's baselines into a store.
+def rebuild(plan: RebuildPlan, store: Store, commit: str, test_id: str, name: str) -> Manifest | Absent:
+    """Run a test as it was at a commit, and save what it made as that commit's baseline.
 
     Args:
         plan: how.
+        store: where the baseline is saved.
         commit: the full hash.
         test_id: pytest's name of the test.
-        into: the store's folder.
+        name: what the test calls its model.
 
     Returns:
-        Why something could not be made; empty where nothing failed.
+        The baseline; why there is none, where the test is not there, fails, or has nothing of this name.
     """
-    plan.on_progress(f"making {test_id} as it was at {commit[:SHORT_COMMIT]}, in a worktree")
-    with tempfile.TemporaryDirectory(prefix="inferopt-base-") as name:
-        folder = Path(name)
-        order = _order(plan, commit, test_id, folder, into)
-        path = folder / "order.json"
-        path.write_text(json.dumps(order), encoding="utf-8")
-        ended = _run(path, folder / "output", plan.seconds + GRACE_SECONDS)
-        return ended or _reason(Path(order["outcome"]), folder / "output", commit)
+    short = commit[:SHORT_COMMIT]
+    plan.on_progress(f"making {test_id} as it was at {short}, in a worktree")
+    with tempfile.TemporaryDirectory(prefix="inferopt-base-") as folder:
+        reason, is_pure = _made(plan, commit, test_id, Path(folder))
+        made = Baselines(Store(Path(folder) / STORE))
+        manifest = made.at(entry_key(test_id, name), commit) if is_pure else None
+        if manifest is None:
+            told = reason or f"the test makes nothing that is called {name!r} there"
+            return Absent(f"{short} could not be made again: {told}.", NEXT_STEP)
+        files = (file for variant in manifest.variants.values() for file in variant.files)
+        return Baselines(store).save(manifest, {file.sha256: made.model_path(file) for file in files})
 
 
-def _order(plan: RebuildPlan, commit: str, test_id: str, folder: Path, into: Path) -> dict[str, Any]:
+def _made(plan: RebuildPlan, commit: str, test_id: str, folder: Path) -> tuple[str, bool]:
+    """Run the test; why something could not be made, and whether all code was the commit's own."""
+    order = _order(plan, commit, test_id, folder)
+    path = folder / "order.json"
+    path.write_text(json.dumps(order), encoding="utf-8")
+    ended = _run(path, folder / "output", plan.seconds + GRACE_SECONDS)
+    return (ended, True) if ended else _told(Path(order["outcome"]), folder / "output", commit)
+
+
+def _order(plan: RebuildPlan, commit: str, test_id: str, folder: Path) -> dict[str, Any]:
     """What the keeper and the pytest that it starts are told."""
     # Named as the working copy, whose name a package or a test's path may depend on.
     worktree = folder / "worktree" / plan.home.name
     rootdir = worktree / plan.rootdir.relative_to(plan.home)
-    arguments = [test_id, "--inferopt", *plan.options, "--inferopt-baseline=none", f"--inferopt-store={into}"]
+    arguments = [test_id, "--inferopt", *plan.options, "--inferopt-baseline=none", f"--inferopt-store={folder / STORE}"]
     arguments += ["--inferopt-report=terminal", f"--rootdir={rootdir}", "-q"]
     if plan.inifile is not None and plan.inifile.is_relative_to(plan.home):
         arguments += ["-c", str(worktree / plan.inifile.relative_to(plan.home))]
@@ -137,19 +159,17 @@ def _run(order: Path, output: Path, seconds: float) -> str:
     return ""
 
 
-def _reason(outcome: Path, output: Path, commit: str) -> str:
+def _told(outcome: Path, output: Path, commit: str) -> tuple[str, bool]:
+    """What the child says of itself."""
     try:
         found: dict[str, Any] = json.loads(outcome.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return f"its pytest died: {_last_words(output)}"
+        return f"its pytest died: {_last_words(output)}", True
     if found["leaked"]:
-        return (
-            f"the code of the working copy was imported instead of {commit[:SHORT_COMMIT]}'s: "
-            f"{', '.join(found['leaked'])}; an editable install that cannot be redirected does that"
-        )
-    if found["status"] and not found["reason"]:
-        return _last_words(output)
-    return str(found["reason"])
+        code = f"the code of the working copy was imported instead of {commit[:SHORT_COMMIT]}'s"
+        return f"{code}: {', '.join(found['leaked'])} (an editable install that cannot be redirected does that)", False
+    is_mute = found["status"] and not found["reason"]
+    return _last_words(output) if is_mute else str(found["reason"]).removesuffix("."), True
 
 
 def _last_words(output: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,29 +23,50 @@ from pytest_inferopt.domain.selection import best_variant
 from pytest_inferopt.engine.budget_processes import Arm, latency_budgets, measure_in_processes
 from pytest_inferopt.engine.budgets import judge_quick_latency, judge_size
 from pytest_inferopt.engine.cache import StepCache
+from pytest_inferopt.engine.comparing import Comparing
 from pytest_inferopt.engine.lock import MachineLock
 from pytest_inferopt.engine.making import Making, Tools
 from pytest_inferopt.engine.pipeline import plan
 from pytest_inferopt.engine.shipping import Subject
 from pytest_inferopt.engine.store import file_sha256
-from pytest_inferopt.engine.variant import ORIGINAL, Variant, red_check
+from pytest_inferopt.engine.variant import ORIGINAL, Kept, Variant, red_check
 from pytest_inferopt.errors import InferoptError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from pytest_inferopt.domain.comparison import Gate
     from pytest_inferopt.domain.request import OptimizationRequest
+    from pytest_inferopt.engine.comparing import Reference
     from pytest_inferopt.engine.execute import Worker
     from pytest_inferopt.engine.store import Store
     from pytest_inferopt.registry import Registry
 
-__all__ = ["Subject", "run_request"]
+__all__ = ["USUAL", "RunMode", "Subject", "run_request"]
 
 # Measuring has a budget of its own, which the clock in the worker keeps; this is for a call that never returns.
 MEASURE_GRACE_SECONDS = 30
 LONG_RUN_SECONDS = 10
 WORTH_TELLING_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class RunMode:
+    """What is done beside optimizing.
+
+    Attributes:
+        reuse: whether steps that are in the store already are taken from there.
+        is_measured: whether anything is timed; without, models are made and proven, and that is all.
+        baseline: what the variants are compared with, or what is wrong with it; None where nothing is to be compared.
+    """
+
+    reuse: bool = True
+    is_measured: bool = True
+    baseline: Reference | None = None
+
+
+USUAL = RunMode()
 
 
 def run_request(
@@ -54,7 +76,7 @@ def run_request(
     worker: Worker,
     registry: Registry,
     store: Store,
-    reuse: bool = True,
+    mode: RunMode = USUAL,
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> RunResult:
     """Do what a request asks and judge it.
@@ -67,23 +89,26 @@ def run_request(
         worker: what does it; left running.
         registry: the plugins.
         store: where models, samples and finished steps are kept.
-        reuse: whether steps that are in the store already are taken from there.
+        mode: what is done beside.
         on_progress: told what takes long.
 
     Raises:
         UsageError: the request is wrong, or the rows do not fit the model.
     """
     with store.working_folder() as folder:
-        cache = StepCache(store, registry, request, is_read=reuse)
+        cache = StepCache(store, registry, request, is_read=mode.reuse)
         lock = MachineLock(on_wait=lambda text: on_progress(f"{request.name}: {text}"))
         tools = Tools(worker, registry, store, cache, lock, folder, on_progress)
-        return _Run(request, subject, tools).result()
+        return _Run(request, subject, tools, mode).result()
 
 
 class _Run:
-    def __init__(self, request: OptimizationRequest, subject: Subject, tools: Tools) -> None:
+    def __init__(self, request: OptimizationRequest, subject: Subject, tools: Tools, mode: RunMode) -> None:
         self._request = request
         self._tools = tools
+        self._mode = mode
+        self._gate: Gate | None = None
+        self._gone: dict[str, VariantResult] = {}
         self._making = Making(request, subject, tools)
         self._seconds: dict[str, float] = {}
         self._notes: list[str] = []
@@ -99,6 +124,10 @@ class _Run:
             raise
         except InferoptError as error:
             return self._nothing(error)
+        for variant in variants:
+            self._keep(variant)
+        if not self._mode.is_measured:
+            return self._judged(variants, {"latency": {}, "speedup": {}})
         with self._locked(self._tools.lock.measuring()):
             with self._stage("measure"):
                 measured = self._measure([variant for variant in variants if variant.is_alive])
@@ -106,6 +135,9 @@ class _Run:
             if alive and latency_budgets(self._request):
                 with self._stage("budgets"):
                     self._judge_latency(alive, measured)
+            if self._mode.baseline is not None:
+                with self._stage("gate"):
+                    self._compare(self._mode.baseline, alive, measured)
         return self._judged(variants, measured)
 
     def _made(self) -> list[Variant]:
@@ -200,7 +232,12 @@ class _Run:
         for variant in variants:
             sharing.setdefault(variant.arm, []).append(variant.name)
         arms = [
-            Arm(self._making.bringing(target), target, _p50_ms(measured, target), tuple(names))
+            Arm(
+                [*self._making.preparing(), *self._making.remaking(target)],
+                target,
+                _p50_ms(measured, target),
+                tuple(names),
+            )
             for target, names in sharing.items()
         ]
         evidence = measure_in_processes(
@@ -214,6 +251,26 @@ class _Run:
             variant.checks += evidence.judge(variant.name, variant.arm, request)
         self._probe_ms = evidence.probe_ms
         self._notes += evidence.notes
+
+    def _keep(self, variant: Variant) -> None:
+        """Put its file into the store, if there is one that can be run."""
+        if variant.path is not None and variant.path.is_file() and variant.is_alive:
+            path, digest = self._tools.store.keep(variant.path)
+            variant.kept = Kept(path, digest, path.stat().st_size)
+            variant.document = self._making.document(variant.artifact)
+
+    def _compare(self, baseline: Reference, variants: list[Variant], measured: dict[str, Any]) -> None:
+        """Hold the variants against their baseline."""
+        comparing = Comparing(
+            self._request,
+            baseline,
+            making=self._making,
+            tools=self._tools,
+            making_seconds=self._seconds["load"],
+        )
+        p50_ms = {variant.arm: _p50_ms(measured, variant.arm) for variant in variants}
+        self._gate = comparing.gate([variant for variant in variants if variant.kept is not None], p50_ms)
+        self._gone = comparing.gone(tuple(self._request.pipelines))
 
     def _tell_duration(self, seconds_a_round: float) -> None:
         spec = self._request.benchmark
@@ -243,10 +300,11 @@ class _Run:
             request=self._request,
             environment=Environment.here(),
             original=original,
-            variants=results,
+            variants=results | self._gone,
             context=context,
             best=best_variant(results, self._request.batch_sizes[0]),
             samples=self._samples,
+            gate=self._gate,
             probe_ms=self._probe_ms,
             notes=(*self._making.original["notes"], *self._notes, *filter(None, [self._tools.store.warning])),
             seconds=self._seconds,
@@ -269,16 +327,13 @@ class _Run:
         )
 
     def _variant_result(self, variant: Variant, measured: dict[str, Any]) -> VariantResult:
-        path, digest, size_bytes = None, None, None
-        if variant.path is not None and variant.path.is_file() and variant.is_alive:
-            path, digest = self._tools.store.keep(variant.path)
-            size_bytes = path.stat().st_size
+        kept = variant.kept if variant.is_alive else None
         return VariantResult(
             name=variant.name,
             format=variant.format,
-            path=None if path is None else str(path),
-            sha256=digest,
-            size_bytes=size_bytes,
+            path=None if kept is None else str(kept.path),
+            sha256=None if kept is None else kept.sha256,
+            size_bytes=None if kept is None else kept.size_bytes,
             call=variant.call,
             steps=tuple(variant.steps),
             conversion=variant.conversion,
@@ -286,6 +341,8 @@ class _Run:
             latency=_latencies(measured, variant.arm) if variant.is_alive else {},
             speedup=_speedups(measured, variant.arm) if variant.is_alive else {},
             checks=tuple(variant.checks),
+            artifact=None if kept is None else variant.document,
+            comparison=variant.comparison,
         )
 
     def _nothing(self, error: InferoptError) -> RunResult:

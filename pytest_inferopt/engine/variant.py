@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_inferopt.domain.result import Accuracy, Check, CheckKind, Conversion, Step
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pytest_inferopt.domain.comparison import Comparison
     from pytest_inferopt.engine.pipeline import PlannedStep
     from pytest_inferopt.errors import InferoptError
 
-__all__ = ["ORIGINAL", "Variant", "red_check", "step_record"]
+__all__ = ["ORIGINAL", "Kept", "Variant", "red_check", "step_record"]
 
 ORIGINAL = "original"
+
+
+class Kept(NamedTuple):
+    """A file in the store."""
+
+    path: Path
+    sha256: str
+    size_bytes: int
 
 
 @dataclass(eq=False)
@@ -28,6 +37,9 @@ class Variant:
         artifact: the name under which the worker has it.
         arm: the artifact that is timed for it: of variants that are the same file, the first one's.
         seconds_a_round: what a call at each batch size takes, roughly.
+        document: what a process needs beside its file to run it; None where the file alone is not the variant.
+        kept: its file in the store.
+        comparison: what it is beside its baseline.
     """
 
     name: str
@@ -41,6 +53,9 @@ class Variant:
     accuracy: Accuracy | None = None
     call: str = ""
     seconds_a_round: float = 0.0
+    document: dict[str, Any] | None = None
+    kept: Kept | None = None
+    comparison: Comparison | None = None
 
     def stop(self, kind: CheckKind, error: InferoptError) -> None:
         """Its way ends here."""

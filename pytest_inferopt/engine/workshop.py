@@ -40,6 +40,7 @@ from pytest_inferopt.engine.loading import as_owned, fingerprint, load_file
 from pytest_inferopt.engine.measure import measure, summarize
 from pytest_inferopt.engine.metrics import Metric, resolve_metric
 from pytest_inferopt.engine.probe import probe_ms
+from pytest_inferopt.engine.provenance import modules_under
 from pytest_inferopt.engine.references import resolve
 from pytest_inferopt.engine.remote_arm import open_remote_arm
 from pytest_inferopt.engine.sensors import Sensors
@@ -59,6 +60,9 @@ __all__ = ["Workshop"]
 ORIGINAL = "original"
 PROOF_BATCH_SIZES = (1, 3, 7)
 SAMPLE_ROWS = 32
+PROFILE_ROUNDS = 6
+PROFILE_SECONDS = 0.25
+LEAST_PROFILE_CALLS, MOST_PROFILE_CALLS = 3, 500
 REPEATED_ROWS = 256
 MATRIX = 2
 
@@ -402,6 +406,33 @@ class Workshop:
                 samples=None if samples is None else Path(samples),
             )
             return {**found, "sensors": before.until(Sensors.now()), "seconds": time.monotonic() - started}
+
+    def profile_pair(self, *, base: str, head: str, batch_size: int) -> dict[str, Any]:
+        """What each operator of two artifacts takes in one call, in rounds that take turns; see `Runtime.profile`."""
+        rows = take_rows(self._data.x, np.resize(np.arange(self._data.rows), batch_size))
+        arms = {"base": self._artifacts[base], "head": self._artifacts[head]}
+        rounds: dict[str, list[Any]] = {arm: [] for arm in arms}
+        calls = {arm: self._profile_calls(artifact, rows) for arm, artifact in arms.items()}
+        for number in range(PROFILE_ROUNDS):
+            for arm in arms if number % 2 == 0 else reversed(arms):
+                rounds[arm].append(self._profiled(arms[arm], rows, calls[arm]))
+        return rounds
+
+    def _profile_calls(self, artifact: Artifact, rows: Rows) -> int:
+        session = self._open(artifact, self._options)
+        seconds = seconds_of_a_call(session, session.prepare(rows))
+        return max(min(int(PROFILE_SECONDS / max(seconds, 1e-9)), MOST_PROFILE_CALLS), LEAST_PROFILE_CALLS)
+
+    def _profiled(self, artifact: Artifact, rows: Rows, calls: int) -> list[Any]:
+        runtime = self._registry.runtime_for(artifact.format)
+        if runtime is None:
+            raise NotMeasuredError(f"no runtime can tell what the operators of {artifact.format} take.")
+        folder = Path(tempfile.mkdtemp(dir=self._folder))
+        return list(runtime.profile(artifact, self._options, rows, calls=calls, folder=folder))
+
+    def modules_under(self, *, root: str) -> dict[str, str]:
+        """The modules that this process has imported from a repository; see `provenance.modules_under`."""
+        return modules_under(Path(root))
 
     def _seconds_a_round(self, name: str, batch_sizes: list[int]) -> float:
         """What one call at each batch size takes, roughly; for telling beforehand how long measuring will take."""

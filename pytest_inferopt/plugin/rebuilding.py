@@ -19,7 +19,7 @@ import pytest
 from pytest_inferopt.domain.text import printable
 from pytest_inferopt.engine.provenance import is_of_repository, modules_under
 
-__all__ = ["Rebuilding", "main"]
+__all__ = ["NAME", "Rebuilding", "main"]
 
 NAME = "inferopt-rebuilding"
 SHOWN = 300
@@ -36,6 +36,7 @@ class Rebuilding:
     """
 
     def __init__(self, commit: str, home: Path) -> None:
+        self.__name__ = NAME  # under which pytest registers it
         self.commit = commit
         self.reasons: list[str] = []
         self.leaked: dict[str, str] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -18,9 +19,10 @@ from pytest_inferopt.domain.request import parse_request
 from pytest_inferopt.engine.execute import Worker
 from pytest_inferopt.engine.publish import parse_destinations
 from pytest_inferopt.engine.store import Store, result_key
-from pytest_inferopt.errors import InferoptError, UsageError
+from pytest_inferopt.errors import InferoptError, NotMeasuredError, UsageError
 from pytest_inferopt.options import OPTIONS
-from pytest_inferopt.plugin import is_inferopt_test
+from pytest_inferopt.plugin import is_inferopt_test, rebuilding
+from pytest_inferopt.plugin.comparing import SessionBaselines
 from pytest_inferopt.plugin.given import fields_given, others_given
 from pytest_inferopt.plugin.properties import properties_of
 from pytest_inferopt.plugin.reporting import STORE_KEY, Reporting, attach
@@ -37,6 +39,8 @@ __all__ = ["InferoptSession"]
 
 MARKER = "pytest.mark.inferopt"
 REPORTING = "inferopt-reporting"
+SECONDS_PER_MINUTE = 60
+ASKING_SECONDS = 30
 DEFAULT = {option.flag: option.default for option in OPTIONS}
 UNCHECKED = pytest.StashKey[list["RunResult"]]()
 UNSENT = pytest.StashKey[list["RunResult"]]()
@@ -57,13 +61,24 @@ class InferoptSession:
         project = project_defaults(config.rootpath, os.environ)
         self._defaults = fields_given(config, project)
         others = others_given(config)
-        self._reuse = "--inferopt-no-cache" not in others
+        usual = parse_request(self._defaults, where="command line")
         # Set where this is one of xdist's workers: the controller has settled the store, and makes the reports.
         told: dict[str, Any] | None = getattr(config, "workerinput", None)
         place = others.get("--inferopt-store") or project.get("store") or DEFAULT["--inferopt-store"]
         self._store = Store(config.rootpath / _home_expanded(place) if told is None else Path(told[STORE_KEY]))
         self._worker = Worker()
         self._item: pytest.Item | None = None
+        self._rebuilding: rebuilding.Rebuilding | None = config.pluginmanager.get_plugin(rebuilding.NAME)
+        self._baselines = SessionBaselines(
+            config,
+            self._store,
+            reuse="--inferopt-no-cache" not in others,
+            is_accepting="--inferopt-update-baseline" in others,
+            rebuilding=self._rebuilding,
+            rebuild_seconds=usual.max_time_minutes * SECONDS_PER_MINUTE,
+            on_progress=self._say,
+        )
+        self._baselines.check(usual.baseline)
         if told is None:
             self._report(others.get("--inferopt-report") or project.get("report") or DEFAULT["--inferopt-report"])
 
@@ -80,12 +95,14 @@ class InferoptSession:
 
     def pytest_report_header(self) -> str:
         """One line: version, machine, how latency is measured."""
-        spec = parse_request(self._defaults, where="command line").benchmark
+        request = parse_request(self._defaults, where="command line")
+        spec = request.benchmark
         threads = f"{spec.threads} thread{'s' if spec.threads > 1 else ''}"
         batches = ",".join(map(str, spec.batch_sizes))
         return (
             f"inferopt: {__version__} · cpu {Environment.here().headline} · {threads} · "
-            f"{spec.warmup_iterations}+{spec.iterations} iterations · batch {batches} · no baseline"
+            f"{spec.warmup_iterations}+{spec.iterations} iterations · batch {batches} · "
+            f"{self._baselines.header(request.baseline)}"
         )
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
@@ -159,7 +176,18 @@ class InferoptSession:
 
     def pytest_unconfigure(self) -> None:
         """End the worker, however the session ended."""
+        if self._rebuilding is not None and self._worker.is_running:
+            self._rebuilding.seen_by_worker(self._imported_by_worker(self._rebuilding.home))
         self._worker.stop()
+        self._baselines.close()
+
+    def _imported_by_worker(self, home: Path) -> dict[str, str]:
+        parameters = {"root": str(home)}
+        deadline = time.monotonic() + ASKING_SECONDS
+        imported: dict[str, str] = self._worker.call(
+            "modules_under", parameters, stage="looking back", deadline=deadline
+        )
+        return imported
 
     def door(self, request: pytest.FixtureRequest) -> Callable[..., RunResult]:
         """What the `inferopt` fixture is in one test."""
@@ -234,23 +262,33 @@ class InferoptSession:
             where=MARKER if set(marker) - set(self._defaults) else "inferopt()",
             by_value=tuple(_test_modules(item)),
         )
+        # A file's name may be bytes that are no text, which no report can hold.
+        test_id = item.nodeid.encode("utf-8", errors="backslashreplace").decode()
         result = run(
             optimization,
             subject,
             worker=self._worker,
             registry=self._registry,
             store=self._store,
-            reuse=self._reuse,
+            mode=self._baselines.mode(optimization, test_id),
             on_progress=self._say,
         )
         attempt = getattr(item, "execution_count", 1)  # pytest-rerunfailures counts
         again = (f"measured in attempt {attempt} of its test",) if attempt > 1 else ()
-        # A file's name may be bytes that are no text, which no report can hold.
-        test_id = item.nodeid.encode("utf-8", errors="backslashreplace").decode()
-        result = result.model_copy(update={"test_id": test_id, "attempt": attempt, "notes": (*result.notes, *again)})
+        result = result.model_copy(update={"test_id": test_id, "attempt": attempt})
+        kept, refused = "", None
+        try:
+            kept = self._baselines.keep(result)
+        except NotMeasuredError as error:
+            kept, refused = error.message, error
+        notes = (*result.notes, *again, *filter(None, [kept]))
+        result = result.model_copy(update={"notes": notes})
         self._store.put("results", result_key(result), result.to_dict())
         item.stash[UNSENT].append(result)
         _set_properties(item, result)
+        # The result stands in the reports; that it did not become the baseline which was asked for is red.
+        if refused is not None:
+            raise refused
         return result
 
     def _say(self, text: str) -> None:

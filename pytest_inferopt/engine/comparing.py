@@ -1,0 +1,298 @@
+"""One request's variants beside their baseline: sorts out what needs no measuring, has the rest judged, and explains.
+
+All variants and batch sizes of a request are one gate.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from pytest_inferopt.domain.artifact import OperatorTime
+from pytest_inferopt.domain.comparison import CellComparison, Gate, GateVerdict
+from pytest_inferopt.domain.environment import Environment
+from pytest_inferopt.domain.result import Check, VariantResult
+from pytest_inferopt.engine.baseline_source import Absent, Found
+from pytest_inferopt.engine.explain import explain, typical
+from pytest_inferopt.engine.pairs import Pair, judge_pairs
+from pytest_inferopt.engine.regression import (
+    ACCEPT,
+    accuracy_check,
+    beside,
+    not_comparable_reason,
+    regression_check,
+    runtime_change,
+    setting_change,
+)
+from pytest_inferopt.engine.variant import red_check
+from pytest_inferopt.errors import InferoptError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pytest_inferopt.domain.baseline import BaselineVariant
+    from pytest_inferopt.domain.request import OptimizationRequest
+    from pytest_inferopt.domain.result import Outcome
+    from pytest_inferopt.engine.making import Making, Tools
+    from pytest_inferopt.engine.pairs import Ruling
+    from pytest_inferopt.engine.replicate import Command
+    from pytest_inferopt.engine.variant import Variant
+
+__all__ = ["Comparing", "Reference"]
+
+Reference = Found | Absent | InferoptError
+"""What was found to compare with, why there is nothing, or what is wrong with it."""
+
+EXPLAINING_SECONDS = 60
+# What protects least is said of all.
+UNMEASURED: tuple[GateVerdict, ...] = ("not_measured", "new", "not_comparable", "advisory", "unchanged")
+
+
+class Comparing:
+    """The comparison of one request.
+
+    Args:
+        request: what was asked.
+        baseline: what was found to compare with, or what is wrong with it.
+        making: gives the commands that bring an artifact into a fresh process.
+        tools: what the run works with.
+        making_seconds: what loading and optimizing took; a process that must do them again is given as much.
+    """
+
+    def __init__(
+        self,
+        request: OptimizationRequest,
+        baseline: Reference,
+        *,
+        making: Making,
+        tools: Tools,
+        making_seconds: float,
+    ) -> None:
+        self._request = request
+        self._baseline = baseline
+        self._making = making
+        self._tools = tools
+        self._making_seconds = making_seconds
+        self._here = Environment.here()
+        self._pairs: list[tuple[Variant, Pair]] = []
+
+    def gate(self, variants: Sequence[Variant], p50_ms: Mapping[str, Mapping[int, float]]) -> Gate:
+        """Compare the variants: each gets its comparison and its checks.
+
+        Args:
+            variants: those that can be run; their files are kept in the store.
+            p50_ms: what was measured of them already, by artifact and batch size.
+        """
+        if isinstance(self._baseline, Absent):
+            for variant in variants:
+                self._tell(variant, "new", self._baseline.reason, self._baseline.next_step)
+            return Gate(verdict="new", reason=self._baseline.reason)
+        if isinstance(self._baseline, InferoptError):
+            for variant in variants:
+                variant.checks.append(red_check("regression", variant.name, self._baseline))
+            return Gate(verdict="not_measured", reason=self._baseline.message)
+        for variant in variants:
+            self._sort_out(variant, self._baseline, p50_ms)
+        caveat = runtime_change(self._baseline.manifest.environment, self._here)
+        gate = self._judged(caveat) if self._pairs else self._unmeasured(variants)
+        limits = self._request.slowdown_limits
+        return gate.model_copy(
+            update={"baseline": self._baseline.identity, "allowed": limits.allowed, "caught": limits.caught}
+        )
+
+    def gone(self, names: Sequence[str]) -> dict[str, VariantResult]:
+        """The variants that the baseline has and the request, which asks for `names`, does not."""
+        if not isinstance(self._baseline, Found):
+            return {}
+        told = self._baseline.identity.text
+        return {
+            name: VariantResult(name=name, checks=(self._missing(name, told),))
+            for name in self._baseline.manifest.variants
+            if name not in names
+        }
+
+    def _missing(self, name: str, told: str) -> Check:
+        return Check(
+            kind="regression",
+            variant=name,
+            outcome="missing",
+            reason=f"the baseline ({told}) has this variant, and the test does not ask for it any more.",
+            next_step=ACCEPT,
+            gate=self._request.gate,
+        )
+
+    def _sort_out(self, variant: Variant, found: Found, p50_ms: Mapping[str, Mapping[int, float]]) -> None:
+        """Say what can be said without measuring, or have it measured."""
+        base = found.manifest.variants.get(variant.name)
+        if base is None:
+            reason = f"the baseline ({found.identity.text}) has no variant of this name."
+            self._tell(variant, "new", reason, ACCEPT)
+            return
+        assert variant.kept is not None  # noqa: S101 - only those are compared
+        accuracy = accuracy_check(variant.name, base, found.manifest.environment, self._here)
+        variant.comparison = beside(
+            base,
+            size_bytes=variant.kept.size_bytes,
+            accuracy=variant.accuracy,
+            is_accuracy_comparable=accuracy is None,
+        )
+        if accuracy is not None:
+            variant.checks.append(accuracy)
+        outcome, reason, next_step = self._settled(variant, variant.kept.sha256, base, found)
+        if outcome is not None:
+            self._tell(variant, outcome, reason, next_step)
+            return
+        try:
+            self._pairs.append((variant, self._pair(variant, found, p50_ms.get(variant.arm, {}))))
+        except InferoptError as error:
+            variant.checks.append(red_check("regression", variant.name, error))
+
+    def _settled(
+        self, variant: Variant, sha256: str, base: BaselineVariant, found: Found
+    ) -> tuple[Outcome | None, str, str]:
+        """The outcome where nothing need be measured, with the reason and what to do; None where it must be."""
+        if variant.document is None:
+            reason = "its steps leave no file that stands alone, so there is nothing to run beside the baseline's."
+            return "not_comparable", reason, ""
+        reason = not_comparable_reason(
+            base.artifact, variant.document, base_format=base.format, head_format=variant.format
+        )
+        if reason:
+            return "not_comparable", reason, ACCEPT
+        if base.sha256 == sha256:
+            return self._same_file(found)
+        if self._request.quick:
+            return "advisory", "not judged in a quick run.", "Run without quick to have it judged."
+        return None, "", ""
+
+    def _same_file(self, found: Found) -> tuple[Outcome, str, str]:
+        if change := runtime_change(found.manifest.environment, self._here):
+            next_step = "Save the baseline with this runtime, or compare in two interpreters: pytest-inferopt compare."
+            return "advisory", f"the same file; {change}.", next_step
+        if change := setting_change(found.manifest, self._request):
+            return "not_comparable", f"the same file, but {change}.", ACCEPT
+        return "unchanged", f"the same file as {found.identity.text}'s.", ""
+
+    def _pair(self, variant: Variant, found: Found, p50_ms: Mapping[int, float]) -> Pair:
+        number = len(self._pairs)
+        folder = self._tools.folder / f"baseline-{number}"
+        folder.mkdir()
+        path = found.baselines.open_files(found.manifest, variant.name, folder)
+        base = found.manifest.variants[variant.name]
+        taking = {"target": f"base-{number}", "format": base.format, "path": str(path), "artifact": base.artifact}
+        return Pair(
+            variant=variant.name,
+            base=[("take_file", taking)],
+            head=self._making.remaking(variant.artifact),
+            base_target=f"base-{number}",
+            head_target=variant.artifact,
+            p50_ms=p50_ms,
+        )
+
+    def _judged(self, caveat: str) -> Gate:
+        """Have the gate rule over all pairs; `caveat` says why a pass is not a plain one."""
+        request = self._request
+        variants = {variant.name: variant for variant, _ in self._pairs}
+        started = time.monotonic()
+        try:
+            ruling = judge_pairs(
+                request,
+                [pair for _, pair in self._pairs],
+                prepare=self._making.preparing(),
+                open_worker=self._tools.worker.another,
+                making_seconds=self._making_seconds,
+                on_progress=self._tools.on_progress,
+            )
+        except InferoptError as error:
+            for variant in variants.values():
+                variant.checks.append(red_check("regression", variant.name, error))
+            return Gate(verdict="not_measured", reason=error.message, seconds=time.monotonic() - started)
+        for name, variant in variants.items():
+            if name in ruling.errors:
+                variant.checks.append(red_check("regression", name, ruling.errors[name]))
+            else:
+                self._rule(variant, ruling, caveat)
+        return ruling.gate
+
+    def _rule(self, variant: Variant, ruling: Ruling, caveat: str) -> None:
+        """Give a variant its cells and its verdict, and where it regressed, the reason."""
+        cells = ruling.cells[variant.name]
+        self._add(variant, cells=cells)
+        check = regression_check(
+            variant.name,
+            cells,
+            ruling.gate,
+            limits=self._request.slowdown_limits,
+            mode=self._request.gate,
+            is_together=ruling.is_together,
+            caveat=caveat,
+        )
+        variant.checks += [check, *self._tails(variant.name, cells)]
+        if check.outcome == "regressed":
+            self._explain(variant, cells)
+
+    def _tails(self, variant: str, cells: Sequence[CellComparison]) -> list[Check]:
+        """What could not be judged for want of calls."""
+        return [
+            Check(
+                kind="regression",
+                variant=variant,
+                subject=f"p{cell.percentile} at batch {cell.batch_size}",
+                outcome="advisory",
+                reason=f"{cell.reason}.",
+                next_step="Leave it out of gate_percentiles, or judge it on a model with shorter calls.",
+                gate=self._request.gate,
+            )
+            for cell in cells
+            if cell.outcome == "advisory"
+        ]
+
+    def _explain(self, variant: Variant, cells: Sequence[CellComparison]) -> None:
+        """Name the operators that became slower, where it became so most; a note where they cannot be told."""
+        worst = max(cells, key=lambda cell: (cell.outcome == "regressed", _estimate(cell)))
+        pair = next(pair for found, pair in self._pairs if found is variant)
+        try:
+            operators = self._profiled(pair, worst.batch_size)
+        except InferoptError as error:
+            self._add(variant, notes=(f"the operators could not be profiled: {error.message}",))
+            return
+        self._add(variant, operators=operators, operators_batch_size=worst.batch_size)
+
+    def _profiled(self, pair: Pair, batch_size: int) -> Any:
+        deadline = time.monotonic() + EXPLAINING_SECONDS + 2 * self._making_seconds
+        asked = {"base": pair.base_target, "head": pair.head_target, "batch_size": batch_size}
+        commands: list[Command] = [*self._making.preparing(), *pair.base, *pair.head, ("profile_pair", asked)]
+        answer: Any = None
+        with self._tools.worker.another() as worker:
+            for command, parameters in commands:
+                answer = worker.call(command, parameters, stage=f"profiling {pair.variant!r}", deadline=deadline)
+        rounds = ([[OperatorTime(*time) for time in times] for times in answer[arm]] for arm in ("base", "head"))
+        return explain(*map(typical, rounds))
+
+    def _unmeasured(self, variants: Sequence[Variant]) -> Gate:
+        """The verdict on all where nothing was measured: the one that protects least."""
+        checks = [check for variant in variants for check in variant.checks if check.kind == "regression"]
+        found: dict[str, str] = {check.outcome: check.reason for check in reversed(checks)}
+        verdict = next((verdict for verdict in UNMEASURED if verdict in found), "new")
+        return Gate(verdict=verdict, reason=found.get(verdict, "no variant could be run."))
+
+    def _tell(self, variant: Variant, outcome: Outcome, reason: str, next_step: str) -> None:
+        variant.checks.append(
+            Check(
+                kind="regression",
+                variant=variant.name,
+                outcome=outcome,
+                reason=reason,
+                next_step=next_step,
+                gate=self._request.gate,
+            )
+        )
+
+    def _add(self, variant: Variant, **changes: Any) -> None:
+        if variant.comparison is not None:
+            variant.comparison = variant.comparison.model_copy(update=changes)
+
+
+def _estimate(cell: CellComparison) -> float:
+    estimate = cell.slowdown.estimate if cell.slowdown else None
+    return -1.0 if estimate is None else estimate
