@@ -28,7 +28,6 @@ __all__ = ["Pair", "Ruling", "judge_pairs", "predicted_seconds"]
 
 NS_PER_MS = 1_000_000
 NS_PER_SECOND = 1_000_000_000
-LONG_RUN_SECONDS = 10
 # From the start of an interpreter to its first call, without what loading the rows and the models takes.
 START_SECONDS = 0.6
 # A process loads up to three files; and for one that never answers.
@@ -107,9 +106,8 @@ def judge_pairs(
     tails = [percentile for percentile in request.judged_percentiles if percentile != MEDIAN]
     a_process = predicted_seconds(pairs, request.batch_sizes, making_seconds)
     say = _prefixed(on_progress, f"gate of {request.name}")
-    if LOOKS[0].replicates * a_process >= LONG_RUN_SECONDS:
-        least, most = LOOKS[0].replicates, MOST_REPLICATES
-        say(f"{least} to {most} processes, about {least * a_process:.0f} to {most * a_process:.0f} s")
+    least, most = LOOKS[0].replicates, MOST_REPLICATES
+    say(f"{least} to {most} processes, about {least * a_process:.0f} to {most * a_process:.0f} s")
     bring = [*prepare, *(command for pair in pairs for command in (*pair.base, *pair.head))]
     told = {
         pair.variant: {
