@@ -105,8 +105,8 @@
   // The longest series stand in the report's JSON once; a row says where, and what comes before it.
   const filled = (rows, result) => rows.map((row) => {
     if (!row.at) return row;
-    const latency = row.at.reduce((part, step) => part[step], result);
-    return { ...row, ms: row.cold ? [latency.cold_call_ms, ...latency.warmup_ms] : latency.quantiles_ms };
+    const part = row.at.reduce((whole, step) => whole[step], result);
+    return { ...row, points: row.cold ? [part.cold_call_ms, ...part[row.field]] : part[row.field] };
   });
   const draw = (plot) => {
     if (plot.dataset.state) return Promise.resolve();

@@ -5,9 +5,11 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from pytest_inferopt.domain.gate_summary import gate_lines
+from pytest_inferopt.domain.headline import headline
 from pytest_inferopt.domain.tables import variants_table
 from pytest_inferopt.domain.text import printable
-from pytest_inferopt.domain.words import check_text, headline, remarks
+from pytest_inferopt.domain.words import check_text, remarks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,7 +35,7 @@ def report_html(report: Report) -> str:
 
 
 def result_html(result: RunResult) -> str:
-    """The table, what is red with what to do about it, and the remarks folded away; all text is escaped."""
+    """The table, what is red with what to do about it, the gate, and the remarks folded away; all text is escaped."""
     return f"{BOX}{_result(result)}</div>"
 
 
@@ -43,7 +45,7 @@ def _result(result: RunResult) -> str:
     red = [f"{check_text(check)} {check.next_step}".strip() for check in result.checks if check.is_red]
     said = _list(remarks(result))
     folded = f"<details><summary>What was found out</summary>{said}</details>" if said else ""
-    return f"{title}{_table(variants_table(result))}{_list(red)}{folded}"
+    return f"{title}{_table(variants_table(result))}{_list(red)}{_list(gate_lines(result))}{folded}"
 
 
 def _table(table: Table) -> str:

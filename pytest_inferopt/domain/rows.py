@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_inferopt.domain.words import PERCENTILES
+from pytest_inferopt.domain.gate_words import regression_of
+from pytest_inferopt.domain.words import PERCENTILES, outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytest_inferopt.domain.comparison import CellComparison
     from pytest_inferopt.domain.result import Interval, Latency, RunResult, VariantResult
 
 __all__ = ["COLUMNS", "Value", "flat_rows"]
@@ -21,6 +23,8 @@ COLUMNS = (
     "batch_size", "iterations", "p50_ms", "p50_low_ms", "p50_high_ms", "p95_ms", "p95_low_ms", "p95_high_ms",
     "p99_ms", "p99_low_ms", "p99_high_ms", "mean_ms", "stddev_ms", "throughput_rows_per_second", "cold_call_ms",
     "feed_ms", "speedup", "speedup_low", "speedup_high",
+    "gate", "baseline", "baseline_commit", "regression", "base_size_bytes", "size_change", "base_score", "score_change",
+    "cell", "base_p50_ms", "slowdown", "slowdown_low", "slowdown_high", "slowdown_processes",
 )  # fmt: skip
 
 
@@ -35,18 +39,18 @@ def flat_rows(result: RunResult) -> Iterator[dict[str, Value]]:
             row |= _of_variant(variant, result)
             if latency is not None:
                 row |= _of_latency(latency) | _of_speedup(variant, latency.batch_size)
+                row |= _of_cell(variant.comparison.cell(latency.batch_size) if variant.comparison else None)
             yield row
 
 
 def _of_variant(variant: VariantResult, result: RunResult) -> dict[str, Value]:
-    worst = variant.worst
     row: dict[str, Value] = {
         "test_id": result.test_id,
         "model": result.name,
         "variant": variant.name,
         "role": variant.role,
         "is_best": variant.role == "variant" and variant.name == result.best,
-        "verdict": worst.outcome if worst else "passed" if variant.checks else None,
+        "verdict": outcome_of(variant),
         "format": variant.format,
         "size_bytes": variant.size_bytes,
         "sha256": variant.sha256,
@@ -64,6 +68,18 @@ def _of_variant(variant: VariantResult, result: RunResult) -> dict[str, Value]:
             "accuracy_ratio_high": high,
             "accuracy_rows": found.rows,
         }
+    return row | _of_baseline(variant, result) if variant.role == "variant" else row
+
+
+def _of_baseline(variant: VariantResult, result: RunResult) -> dict[str, Value]:
+    gate, found, check = result.gate, variant.comparison, regression_of(variant)
+    row: dict[str, Value] = {"regression": check.outcome if check else None}
+    if gate is not None:
+        row["gate"] = gate.verdict
+        row["baseline"] = gate.baseline.source if gate.baseline else None
+        row["baseline_commit"] = gate.baseline.commit if gate.baseline else None
+    if found is not None:
+        row |= {name: getattr(found, name) for name in ("base_size_bytes", "size_change", "base_score", "score_change")}
     return row
 
 
@@ -84,6 +100,22 @@ def _of_speedup(variant: VariantResult, batch_size: int) -> dict[str, Value]:
         return {}
     low, high = _limits(found.interval)
     return {"speedup": found.estimate, "speedup_low": low, "speedup_high": high}
+
+
+def _of_cell(found: CellComparison | None) -> dict[str, Value]:
+    """The median of a batch size beside the baseline's."""
+    if found is None:
+        return {}
+    row: dict[str, Value] = {"cell": found.outcome, "base_p50_ms": found.base_ms}
+    if found.slowdown is not None:
+        low, high = _limits(found.slowdown.interval)
+        row |= {
+            "slowdown": found.slowdown.estimate,
+            "slowdown_low": low,
+            "slowdown_high": high,
+            "slowdown_processes": found.slowdown.replicates,
+        }
+    return row
 
 
 def _limits(interval: Interval | None) -> tuple[float | None, float | None]:

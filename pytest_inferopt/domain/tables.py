@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_inferopt.domain.gate_words import has_baseline_figures, vs_base_text
 from pytest_inferopt.domain.words import (
     NOTHING,
     accuracy_text,
+    is_warned,
     percentiles_text,
     shown_batches,
     size_text,
@@ -58,6 +60,7 @@ def variants_table(result: RunResult) -> Table:
         *figure_columns("size", metric, f"batch {first} p50 / p95 / p99 ms"),
         *(() if second is None else figure_columns(f"batch {second} p50 ms")),
         *figure_columns("speed-up"),
+        *(figure_columns("vs base") if has_baseline_figures(result) else ()),
     )
     return Table(columns, tuple(_variant_row(model, result, first, second) for model in arms(result)))
 
@@ -72,6 +75,7 @@ def _variant_row(model: VariantResult, result: RunResult, first: int, second: in
         percentiles_text(model, first, result),
         *(() if second is None else (percentiles_text(model, second, result, ("p50",)),)),
         speedup + "~" if result.request.quick and speedup != NOTHING else speedup,
+        *((vs_base_text(model, first),) if has_baseline_figures(result) else ()),
     )
 
 
@@ -79,4 +83,6 @@ def _marked(model: VariantResult, result: RunResult) -> str:
     verdict = verdict_text(model, result)
     if model.is_red:
         return f"❌ {verdict}"
+    if any(map(is_warned, model.checks)):
+        return f"⚠️ {verdict}"
     return f"✅ {verdict}" if model.role == "variant" and model.checks else verdict

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_inferopt.domain.result import is_red
 from pytest_inferopt.domain.selection import pareto_front
 
 if TYPE_CHECKING:
-    from pytest_inferopt.domain.report import Report
     from pytest_inferopt.domain.result import Check, Latency, RunResult, Speedup, VariantResult
 
 __all__ = [
@@ -15,10 +15,12 @@ __all__ = [
     "PERCENTILES",
     "accuracy_text",
     "check_text",
-    "headline",
     "interval_text",
+    "is_calm",
+    "is_warned",
     "latency_note",
     "ms_text",
+    "outcome_of",
     "outcome_text",
     "percentiles_text",
     "remarks",
@@ -35,6 +37,9 @@ PERCENTILES = ("p50", "p95", "p99")
 SECOND_BATCH = 32
 BYTES_PER_KB = 1000
 BYTES_PER_MB = 1_000_000
+CALM = frozenset({"passed", "improved", "unchanged"})
+# What only a baseline makes of a variant that passed; every report has a column of its own for it.
+SILENT = CALM | {"new", "not_comparable"}
 
 
 def ms_text(milliseconds: float | None) -> str:
@@ -109,6 +114,16 @@ def outcome_text(outcome: str) -> str:
     return outcome.replace("_", " ")
 
 
+def is_warned(check: Check) -> bool:
+    """Whether it would fail the test if the gate did more than warn."""
+    return check.gate == "warn" and is_red(check.outcome)
+
+
+def is_calm(check: Check) -> bool:
+    """Whether nobody has to do anything about it."""
+    return check.outcome in CALM
+
+
 def verdict_text(variant: VariantResult, result: RunResult) -> str:
     """A variant's verdict in a few words."""
     red = next((check for check in variant.checks if check.is_red), None)
@@ -116,6 +131,9 @@ def verdict_text(variant: VariantResult, result: RunResult) -> str:
         outcome = outcome_text(red.outcome)
         what = f"{red.kind} {red.subject}".strip()
         return f"{outcome}: {what}" if red.outcome == "failed" else outcome
+    warned = next(filter(is_warned, variant.checks), None)
+    if warned is not None:
+        return f"warned: {outcome_text(warned.outcome)}"
     if variant.role == "original":
         return "reference"
     if variant.role == "context":
@@ -125,25 +143,19 @@ def verdict_text(variant: VariantResult, result: RunResult) -> str:
     return "passed, best" if variant.name == result.best and len(result.variants) > 1 else "passed"
 
 
+def outcome_of(variant: VariantResult) -> str | None:
+    """The outcome that speaks for a variant: what is red, else what is uncertain, else ``passed``; None unjudged."""
+    worst = next((check for check in variant.checks if check.is_red), None) or next(
+        (check for check in variant.checks if check.outcome not in SILENT), None
+    )
+    return worst.outcome if worst else "passed" if variant.checks else None
+
+
 def check_text(check: Check) -> str:
     """``onnx: budget p95<5ms failed: …``, the reason included."""
     subject = f" {check.subject}" if check.subject else ""
-    return f"{check.variant}: {check.kind}{subject} {outcome_text(check.outcome)}: {check.reason}"
-
-
-def headline(report: Report) -> str:
-    """A report's verdict in one sentence."""
-    models = len(report.results)
-    lost = len(report.incidents)
-    ended = f" {lost} test{'s' if lost > 1 else ''} left no result." if lost else ""
-    ended += " The session was ended before it was done." if report.is_partial else ""
-    if not models:
-        return f"Nothing was measured.{ended}"
-    red = [result.name for result in report.results if not result.passed]
-    count = f"{models} model{'s' if models > 1 else ''}"
-    if not red:
-        return f"{count} passed.{ended}"
-    return f"{len(red)} of {count} {'is' if len(red) == 1 else 'are'} red: {', '.join(red)}.{ended}"
+    warned = " (warned)" if is_warned(check) else ""
+    return f"{check.variant}: {check.kind}{subject} {outcome_text(check.outcome)}{warned}: {check.reason}"
 
 
 def shown_batches(result: RunResult) -> tuple[int, int | None]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_inferopt.domain.selection import pareto_front
 from pytest_inferopt.domain.words import PERCENTILES, ms_text, size_text
+from pytest_inferopt.reporters._chart_gate_data import gate_datasets
 from pytest_inferopt.reporters._limits import accuracy_limits, latency_limits, size_limits
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def datasets_of(result: RunResult, arms: tuple[Arm, ...]) -> dict[str, Rows]:
         "speedup": list(_speedups(arms)),
         "quantiles": [row for arm in arms for row in _curves(arm, result, "quantiles_ms")],
         "warmup": [row for arm in arms for row in _curves(arm, result, "warmup_ms")],
+        **gate_datasets(result, arms),
     }
 
 
@@ -152,6 +154,7 @@ def _curves(arm: Arm, result: RunResult, field: str) -> Iterator[dict[str, Any]]
                 "last": len(curve) - 1 or 1,
                 "low": _short(min(shown)),
                 "high": _short(max(shown)),
+                "field": field,
                 "at": [*_place(arm, result), "latency", str(batch_size)],
             }
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_inferopt.domain.text import printable
 from pytest_inferopt.reporters._chart_axes import batch_axis, figure_axis, figure_scale, padded_domain
 from pytest_inferopt.reporters._chart_looks import Looks
+from pytest_inferopt.reporters._charts_gate import distributions, operators, replicates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -273,7 +274,7 @@ def _unrolled(dataset: str, rows: Rows) -> Any:
         alt.Chart(alt.NamedData(dataset))
         .add_params(alt.param(name="batch", value=batches[0], bind=bind))
         .transform_filter("datum.batch == batch")
-        .transform_flatten(["ms"])
+        .transform_flatten(["points"], ["ms"])
         .transform_window(n="row_number()", groupby=["arm"])
         .transform_filter("datum.ms > 0")
     )
@@ -300,6 +301,24 @@ def _sizes(_: RunResult, looks: Looks, data: Data) -> Any:
 
 
 KINDS: dict[str, tuple[Callable[[RunResult, Looks, Data], Any], str, str]] = {
+    "replicates": (
+        replicates,
+        "Slow-down in each process",
+        (
+            "A dot is one fresh process, in which both files ran in turns; the bar is the 95 % interval around the "
+            "estimate. Red is proven beyond what is allowed of a median. A dot at the edge lies beyond it."
+        ),
+    ),
+    "distributions": (
+        distributions,
+        "Baseline and here",
+        "The calls of both files side by side, but for the longest of a hundred. Further left is faster.",
+    ),
+    "operators": (
+        operators,
+        "Operators that account for it",
+        "To the right, an operator takes longer than in the baseline; to the left, less long.",
+    ),
     "pareto": (
         _pareto,
         "Speed, accuracy and size",

@@ -6,11 +6,12 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_inferopt.domain.words import ms_text, outcome_text, size_text, speedup_text
+from pytest_inferopt.domain.words import is_calm, is_warned, ms_text, outcome_text, size_text, speedup_text
 from pytest_inferopt.reporters._arms import arms_of
 from pytest_inferopt.reporters._chart_data import datasets_of
 from pytest_inferopt.reporters._charts import charts_of
-from pytest_inferopt.reporters._html_parts import Fact, Mark, Table, interval_text, mark_of_outcome, text
+from pytest_inferopt.reporters._html_gate import GateSection, gate_section
+from pytest_inferopt.reporters._html_parts import Fact, Mark, Table, interval_text, mark_of_check, mark_of_outcome, text
 from pytest_inferopt.reporters._html_tables import (
     checks_table,
     disagreements_table,
@@ -48,6 +49,7 @@ class Model:
         batch_size: the one that the table of variants shows.
         lead: which variant the `facts` are of.
         findings: what needs attention, red first.
+        gate: the model beside its baseline; None where nothing was asked to be compared.
         notes: what a reader must know.
         datasets: what the `charts` draw.
         request: what was asked for.
@@ -62,6 +64,7 @@ class Model:
     lead: str
     facts: tuple[Fact, ...]
     findings: tuple[Finding, ...]
+    gate: GateSection | None
     notes: tuple[str, ...]
     variants: Table
     arms: tuple[Arm, ...]
@@ -95,6 +98,7 @@ def model_of(result: RunResult, position: int, environment: tuple[Fact, ...]) ->
         lead=_lead(result, variant),
         facts=() if variant is None else _facts(variant, result),
         findings=_findings(result),
+        gate=gate_section(result, arms),
         notes=_notes(result, arms),
         variants=variants_table(result, arms),
         arms=arms,
@@ -114,6 +118,8 @@ def mark_of_model(result: RunResult) -> Mark:
     red = [check for check in result.checks if check.is_red]
     if red:
         return Mark(mark_of_outcome(red[0].outcome).icon, "bad", outcome_text(red[0].outcome))
+    if any(map(is_warned, result.checks)):
+        return Mark("alert", "warn", "warned")
     return Mark("check", "good", "passed")
 
 
@@ -155,13 +161,14 @@ def _facts(variant: VariantResult, result: RunResult) -> tuple[Fact, ...]:
 
 
 def _findings(result: RunResult) -> tuple[Finding, ...]:
-    loud = sorted((check for check in result.checks if check.outcome != "passed"), key=lambda check: not check.is_red)
+    loud = [check for check in result.checks if not is_calm(check) and not (result.gate and check.outcome == "new")]
+    loud.sort(key=lambda check: (not check.is_red, check.kind != "regression"))
     return tuple(_finding(check) for check in loud)
 
 
 def _finding(check: Check) -> Finding:
     what = f"{check.variant}: {check.kind} {check.subject}".strip()
-    return Finding(mark_of_outcome(check.outcome), text(what, 200), text(check.reason), text(check.next_step))
+    return Finding(mark_of_check(check), text(what, 200), text(check.reason), text(check.next_step))
 
 
 def _notes(result: RunResult, arms: tuple[Arm, ...]) -> tuple[str, ...]:

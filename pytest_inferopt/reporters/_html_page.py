@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_inferopt.domain.words import NOTHING, headline, ms_text, size_text, speedup_text
+from pytest_inferopt.domain.gate_summary import error_bound
+from pytest_inferopt.domain.headline import headline
+from pytest_inferopt.domain.words import NOTHING, ms_text, size_text, speedup_text
+from pytest_inferopt.reporters._html_gate import mark_of_gate
 from pytest_inferopt.reporters._html_model import Model, mark_of_model, model_of, shown_variant
 from pytest_inferopt.reporters._html_parts import (
     Cell,
@@ -98,6 +101,9 @@ def _facts(report: Report) -> Iterator[Fact]:
         yield Fact("Models", f"{passed} of {len(report.results)} passed", tone="" if passed else "bad")
     if checks:
         yield Fact("Checks", f"{len(checks)}, {red} red" if red else f"{len(checks)}, none red")
+    bound = error_bound(report)
+    if bound:
+        yield Fact("Gates", bound)
     yield Fact("Machine", text(report.environment.headline))
     if report.git:
         branch = f"{report.git.branch} at " if report.git.branch else ""
@@ -108,26 +114,29 @@ def _facts(report: Report) -> Iterator[Fact]:
 
 def _overview(report: Report) -> Table:
     titles = ("Speed-up", "p50 ms", "p95 ms", "Size", "Accuracy ratio", "Checks")
+    is_gated = any(result.gate for result in report.results)
     columns = (
         Column("Model"),
         Column("Verdict"),
+        *((Column("Gate"),) if is_gated else ()),
         Column("Variant"),
         *(Column(title, is_figure=True) for title in titles),
     )
     several = report.results if len(report.results) > 1 else ()
-    rows = (_overview_row(result, position) for position, result in enumerate(several, start=1))
+    rows = (_overview_row(result, position, is_gated=is_gated) for position, result in enumerate(several, start=1))
     return Table("All models, each with its best variant and, below it, what the original was", columns, tuple(rows))
 
 
-def _overview_row(result: RunResult, position: int) -> Row:
+def _overview_row(result: RunResult, position: int, *, is_gated: bool) -> Row:
     first = result.request.batch_sizes[0]
     mark = mark_of_model(result)
     name = Cell(text(result.name), href=f"#model-{position}")
+    verdicts = (mark_cell(mark), *((mark_cell(mark_of_gate(result)),) if is_gated else ()))
     red = sum(check.is_red for check in result.checks)
     checks = number(red, f"{red} red" if red else "none red", f"of {len(result.checks)}")
     variant = shown_variant(result)
     if variant is None:
-        return Row((name, mark_cell(mark), Cell(), *[number(None, NOTHING)] * 5, checks), tone=mark.tone)
+        return Row((name, *verdicts, Cell(), *[number(None, NOTHING)] * 5, checks), tone=mark.tone)
     found, speedup = variant.accuracy, variant.speedup.get(first)
     ratio = None if found is None else found.ratio
     estimate = None if speedup is None else speedup.estimate
@@ -135,7 +144,7 @@ def _overview_row(result: RunResult, position: int) -> Row:
     return Row(
         (
             name,
-            mark_cell(mark),
+            *verdicts,
             Cell(text(variant.name, 80), f"batch {first}"),
             number(estimate, speedup_text(speedup, with_interval=False), interval),
             _before_after(result, "p50_ms"),

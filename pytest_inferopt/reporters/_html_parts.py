@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_inferopt.domain.text import printable
-from pytest_inferopt.domain.words import NOTHING, outcome_text, verdict_text
+from pytest_inferopt.domain.words import NOTHING, is_warned, outcome_of, outcome_text, verdict_text
 
 if TYPE_CHECKING:
-    from pytest_inferopt.domain.result import Interval, RunResult, VariantResult
+    from pytest_inferopt.domain.result import Check, Interval, RunResult, VariantResult
     from pytest_inferopt.reporters._arms import Arm
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "figure",
     "interval_text",
     "mark_cell",
+    "mark_of_check",
     "mark_of_outcome",
     "mark_of_variant",
     "number",
@@ -61,8 +62,8 @@ MARKS = {
     "advisory": ("alert", "warn"),
     "inconclusive": ("alert", "warn"),
     "unchanged": ("dot", "calm"),
-    "new": ("dot", "calm"),
-    "not_comparable": ("dot", "calm"),
+    "new": ("alert", "warn"),
+    "not_comparable": ("alert", "warn"),
 }
 
 
@@ -72,14 +73,21 @@ def mark_of_outcome(outcome: str) -> Mark:
     return Mark(icon, tone, printable(outcome_text(outcome)))
 
 
+def mark_of_check(check: Check) -> Mark:
+    """A check's mark; under a gate that only warns nothing is red."""
+    mark = mark_of_outcome(check.outcome)
+    return Mark("alert", "warn", f"{mark.word} (warned)") if is_warned(check) else mark
+
+
 def mark_of_variant(variant: VariantResult, result: RunResult) -> Mark:
     """What speaks for a variant: its worst check, in the words of every report."""
     word = printable(verdict_text(variant, result), limit=NAME_LIMIT)
     if variant.role != "variant" and not variant.is_red:
         return Mark("dot", "calm", word)
-    if variant.worst is not None:
-        return replace(mark_of_outcome(variant.worst.outcome), word=word)
-    return Mark("check", "good", word) if variant.checks else Mark("question", "warn", word)
+    if any(map(is_warned, variant.checks)) and not variant.is_red:
+        return Mark("alert", "warn", word)
+    outcome = outcome_of(variant)
+    return Mark("question", "warn", word) if outcome is None else replace(mark_of_outcome(outcome), word=word)
 
 
 @dataclass(frozen=True)

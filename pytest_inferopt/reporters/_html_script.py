@@ -37,6 +37,7 @@ CHART_CONFIG: dict[str, Any] = {
         "titlePadding": 8,
     },
     "axisX": {"grid": False},
+    "legend": {"labelColor": "var(--ink)", "labelFontSize": 11, "offset": 4},
     "text": {"fontSize": 11},
 }
 

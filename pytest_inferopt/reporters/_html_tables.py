@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_inferopt.domain.gate_words import has_baseline_figures
 from pytest_inferopt.domain.selection import pareto_front
 from pytest_inferopt.domain.words import NOTHING, PERCENTILES, ms_text, size_text, speedup_text
+from pytest_inferopt.reporters._html_gate import vs_base_cell
 from pytest_inferopt.reporters._html_parts import (
     Cell,
     Column,
@@ -15,7 +17,7 @@ from pytest_inferopt.reporters._html_parts import (
     figure,
     interval_text,
     mark_cell,
-    mark_of_outcome,
+    mark_of_check,
     mark_of_variant,
     number,
     plain,
@@ -44,6 +46,7 @@ def variants_table(result: RunResult, arms: tuple[Arm, ...]) -> Table:
         Column("Ratio", is_figure=True),
         *(Column(f"{name} ms", is_figure=True) for name in PERCENTILES),
         Column("Speed-up", is_figure=True),
+        *((Column("vs base", is_figure=True),) if has_baseline_figures(result) else ()),
     )
     front = pareto_front(result)
     rows = (_variant_row(arm, result, first, is_on_front=arm.variant.name in front) for arm in arms)
@@ -56,9 +59,10 @@ def _variant_row(arm: Arm, result: RunResult, batch_size: int, *, is_on_front: b
     name = Cell(arm.label, "Pareto front" if is_on_front and variant.role != "context" else "", look=arm.look)
     latency = variant.latency.get(batch_size)
     figures = [_percentile(latency, name, result) for name in PERCENTILES]
+    base = (vs_base_cell(variant, batch_size),) if has_baseline_figures(result) else ()
+    speedup = _speedup(variant, batch_size)
     return Row(
-        (name, mark_cell(mark), _size(variant, result), *_accuracy(variant), *figures, _speedup(variant, batch_size)),
-        tone=mark.tone,
+        (name, mark_cell(mark), _size(variant, result), *_accuracy(variant), *figures, speedup, *base), tone=mark.tone
     )
 
 
@@ -148,7 +152,7 @@ def checks_table(result: RunResult) -> Table:
 
 
 def _check_row(check: Check) -> Row:
-    mark = mark_of_outcome(check.outcome)
+    mark = mark_of_check(check)
     what = f"{check.kind} {check.subject}".strip()
     low = check.interval.low if check.interval else None
     return Row(

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_inferopt.domain.gate_words import (
+    cells_of,
+    change_text,
+    environment_differences,
+    operator_name,
+    regression_of,
+    score_change_text,
+    signed_ms_text,
+    size_change_text,
+    telling_cell,
+    vs_base_text,
+)
 from pytest_inferopt.domain.tables import Column, Table, arms, figure_columns
 from pytest_inferopt.domain.words import (
     NOTHING,
     interval_text,
+    is_calm,
+    is_warned,
     ms_text,
     outcome_text,
     percentiles_text,
@@ -19,10 +33,21 @@ from pytest_inferopt.domain.words import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytest_inferopt.domain.comparison import CellComparison
     from pytest_inferopt.domain.report import Report
     from pytest_inferopt.domain.result import Check, Latency, RunResult, VariantResult
 
-__all__ = ["checks_table", "disagreements_table", "environment_table", "latency_table", "steps_table"]
+__all__ = [
+    "base_table",
+    "cells_table",
+    "checks_table",
+    "differences_table",
+    "disagreements_table",
+    "environment_table",
+    "latency_table",
+    "operators_table",
+    "steps_table",
+]
 
 
 def latency_table(result: RunResult) -> Table:
@@ -76,15 +101,108 @@ def _check_row(check: Check) -> tuple[str, ...]:
     return (
         check.variant,
         f"{check.kind} {check.subject}".strip(),
-        f"{'❌' if check.is_red else '✅' if check.outcome == 'passed' else '⚠️'} {outcome_text(check.outcome)}",
+        _marked(check),
         _figure(check.observed),
         _figure(check.limit),
         check.reason or NOTHING,
     )
 
 
+def _marked(check: Check) -> str:
+    mark = "❌" if check.is_red else "✅" if is_calm(check) else "⚠️"
+    return f"{mark} {outcome_text(check.outcome)}{' (warned)' if is_warned(check) else ''}"
+
+
 def _figure(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.4g}"
+
+
+def base_table(result: RunResult) -> Table:
+    """Each variant beside its baseline, in the cell that decided; what is slower first."""
+    first = result.request.batch_sizes[0]
+    metric = result.original.accuracy.metric if result.original.accuracy else "accuracy"
+    columns = (
+        Column("variant"),
+        Column("against the base"),
+        Column("at"),
+        *figure_columns("base ms", "here ms", "change", "size", metric),
+    )
+    judged = ((model, check) for model in result.variants.values() if (check := regression_of(model)) is not None)
+    ordered = sorted(judged, key=lambda found: (not found[1].is_red, is_calm(found[1])))
+    return Table(columns, tuple(_base_row(model, check, first) for model, check in ordered))
+
+
+def _base_row(model: VariantResult, check: Check, batch_size: int) -> tuple[str, ...]:
+    cell = telling_cell(model, batch_size)
+    return (
+        model.name,
+        _marked(check),
+        f"batch {cell.batch_size} p{cell.percentile}" if cell else NOTHING,
+        ms_text(cell.base_ms) if cell else NOTHING,
+        ms_text(cell.head_ms) if cell else NOTHING,
+        change_text(cell.slowdown) if cell else vs_base_text(model, batch_size),
+        size_change_text(model),
+        score_change_text(model),
+    )
+
+
+def cells_table(result: RunResult) -> Table:
+    """All that was compared: each variant, batch size and percentile."""
+    columns = (
+        Column("variant"),
+        *figure_columns("batch", "percentile"),
+        Column("outcome"),
+        *figure_columns("base ms", "here ms", "change", "would be seen", "processes", "calls"),
+    )
+    return Table(columns, tuple(_cell_row(model, cell) for model, cell in cells_of(result)))
+
+
+def _cell_row(model: VariantResult, cell: CellComparison) -> tuple[str, ...]:
+    found = cell.slowdown
+    detectable = found.detectable if found else None
+    return (
+        model.name,
+        str(cell.batch_size),
+        f"p{cell.percentile}",
+        outcome_text(cell.outcome) + (f": {cell.reason}" if cell.reason else ""),
+        ms_text(cell.base_ms),
+        ms_text(cell.head_ms),
+        change_text(found),
+        NOTHING if detectable is None else f"{100 * detectable:.1f} %",
+        str(found.replicates) if found else NOTHING,
+        NOTHING if cell.calls is None else f"{cell.calls:,}",
+    )
+
+
+def operators_table(result: RunResult) -> Table:
+    """The operators that account for what has become slower."""
+    columns = (
+        Column("variant"),
+        *figure_columns("batch"),
+        Column("operator"),
+        *figure_columns("base ms", "here ms", "change ms", "share"),
+    )
+    rows = (
+        (
+            model.name,
+            NOTHING if found.operators_batch_size is None else str(found.operators_batch_size),
+            operator_name(operator),
+            ms_text(operator.base_ms),
+            ms_text(operator.head_ms),
+            signed_ms_text(operator.change_ms),
+            NOTHING if operator.share is None else f"{100 * operator.share:.0f} %",
+        )
+        for model in result.variants.values()
+        if (found := model.comparison) is not None
+        for operator in found.operators
+    )
+    return Table(columns, tuple(rows))
+
+
+def differences_table(result: RunResult) -> Table:
+    """What differs between the machine that made the baseline and this one."""
+    columns = (Column("what"), Column("baseline"), Column("here"))
+    return Table(columns, environment_differences(result.gate, result.environment))
 
 
 def disagreements_table(result: RunResult) -> Table:

@@ -20,7 +20,8 @@ __all__ = ["NAME_LIMIT", "SENTENCE_LIMIT", "code_block", "figure", "inline"]
 NAME_LIMIT = 80
 SENTENCE_LIMIT = 1000
 
-TOKEN = re.compile(r" +|\||[^ |]+")
+# A commit stands apart from the comma behind it, which is no part of its code.
+TOKEN = re.compile(r" +|\||(?<![^ |])[0-9a-f]{7,40}(?=[,;] )|[^ |]+")
 # Letters and digits of any script, and what else is not ASCII; between two of them one mark that joins words.
 ATOM = r"(?:[^\W_]|[^\x00-\x7f])+"
 JOINT = r"(?:[-.,/=+%']|(?<=[^\W_])_(?=[^\W_]))"
@@ -30,7 +31,7 @@ FIGURE = re.compile(r"""["'(]*\[?[-+]?[0-9][-+0-9.,]*\]?~?[)"'.,;%]*|[0-9]{2}:[0
 # An entity is no delimiter of a table cell, and a code span cannot hold one.
 SIGNS = {"|": "&#124;", "<": "&lt;", ">": "&gt;", "<=": "&lt;=", ">=": "&gt;=", "&": "&amp;"}
 BLANK = "&#32;"
-BARE = re.compile(r"""[-+=/]|%[)"'.,;:!?]*|\(~\)""")
+BARE = re.compile(r"""[-+=/,;]|%[)"'.,;:!?]*|\(~\)""")
 # Addresses, references to issues and advisories, commits, and emoji between colons.
 REFERENCE = re.compile(r"www\.|\b(?:gh|ghsa|cve)-\w|(?<![\w.])[0-9a-f]{7,40}(?!\w)|:.*:", re.IGNORECASE)
 # What makes a list or a heading of a line that it starts.

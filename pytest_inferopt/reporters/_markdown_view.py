@@ -6,22 +6,34 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pytest_inferopt.domain.tables import variants_table
-from pytest_inferopt.domain.words import check_text, headline, latency_note, remarks
+from pytest_inferopt.domain.gate_summary import (
+    accept_command,
+    error_bound,
+    gate_facts,
+    gate_notes,
+    gate_sentence,
+    is_told_by_gate,
+)
+from pytest_inferopt.domain.headline import headline
+from pytest_inferopt.domain.tables import Column, Table, variants_table
+from pytest_inferopt.domain.words import check_text, is_calm, latency_note, remarks
 from pytest_inferopt.reporters._markdown_tables import (
+    base_table,
+    cells_table,
     checks_table,
+    differences_table,
     disagreements_table,
     environment_table,
     latency_table,
+    operators_table,
     steps_table,
 )
 
 if TYPE_CHECKING:
     from pytest_inferopt.domain.report import GitState, Report
     from pytest_inferopt.domain.result import Check, RunResult
-    from pytest_inferopt.domain.tables import Table
 
-__all__ = ["Finding", "Model", "View", "view_of"]
+__all__ = ["Beside", "Finding", "Model", "View", "view_of"]
 
 MARKS = {"passed": "✅", "red": "❌", "partial": "⚠️", "empty": "⚠️"}
 SHORT_COMMIT = 10
@@ -36,11 +48,29 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """A model beside its baseline.
+
+    Attributes:
+        verdict: in one sentence.
+        variants: each one beside the baseline's.
+        notes: what to know of it.
+        accept: what to type to make it the new baseline; empty where nothing has become worse.
+    """
+
+    verdict: str
+    variants: Table
+    notes: tuple[str, ...]
+    accept: str
+
+
+@dataclass(frozen=True)
 class Model:
     """One result.
 
     Attributes:
         figures: the table that everybody reads.
+        beside: the gate; None where nothing was asked to be compared.
         red: what fails the test.
         others: what is only uncertain, and then the budgets that are kept, whose figures no table in sight has.
         remarks: what to know beside the figures.
@@ -49,6 +79,7 @@ class Model:
 
     name: str
     figures: Table
+    beside: Beside | None
     red: tuple[Finding, ...]
     others: tuple[Finding, ...]
     remarks: tuple[str, ...]
@@ -62,12 +93,14 @@ class View:
     Attributes:
         mark: the verdict as a sign, which never stands without `headline`.
         basis: machine, commit and time.
+        bound: how likely it is to be red by chance; empty where that is not worth a line.
         command: what to type to see it again; empty where it is not known. `commit` is what to check out before.
     """
 
     mark: str
     headline: str
     basis: str
+    bound: str
     incidents: tuple[str, ...]
     models: tuple[Model, ...]
     environment: Table
@@ -88,6 +121,7 @@ def view_of(report: Report) -> View:
         mark=MARKS[report.verdict],
         headline=headline(report),
         basis=" · ".join(part for part in parts if part),
+        bound=error_bound(report),
         incidents=report.incidents,
         models=tuple(map(_model, report.results)),
         environment=environment_table(report),
@@ -98,9 +132,15 @@ def view_of(report: Report) -> View:
 
 def _model(result: RunResult) -> Model:
     timed = [f"timed: original {result.original.call}; {latency_note(result)}"] if result.original.call else []
-    uncertain = [check for check in result.checks if not check.is_red and check.outcome != "passed"]
+    red = [check for check in result.checks if check.is_red]
+    told = (check for check in result.checks if not is_told_by_gate(check, result))
+    uncertain = [check for check in told if not check.is_red and not is_calm(check)]
     kept = [check for check in result.checks if check.kind == "budget" and check.outcome == "passed"]
     details = {
+        "All that was compared with the base": cells_table(result),
+        "Operators that account for it": operators_table(result),
+        "What the gate rests on": _gate_table(result),
+        "The baseline's machine and this one": differences_table(result),
         "All batch sizes": latency_table(result),
         "All checks": checks_table(result),
         "Rows that differ most": disagreements_table(result),
@@ -109,11 +149,22 @@ def _model(result: RunResult) -> Model:
     return Model(
         name=result.name,
         figures=variants_table(result),
-        red=tuple(_finding(check) for check in result.checks if check.is_red),
+        beside=_beside(result),
+        red=tuple(map(_finding, sorted(red, key=lambda check: check.kind != "regression"))),
         others=tuple(map(_finding, (*uncertain, *kept))),
         remarks=(*remarks(result), *timed),
         details={title: table for title, table in details.items() if table.rows},
     )
+
+
+def _beside(result: RunResult) -> Beside | None:
+    if result.gate is None:
+        return None
+    return Beside(gate_sentence(result), base_table(result), gate_notes(result), accept_command(result))
+
+
+def _gate_table(result: RunResult) -> Table:
+    return Table((Column("what"), Column("which")), gate_facts(result.gate) if result.gate else ())
 
 
 def _finding(check: Check) -> Finding:

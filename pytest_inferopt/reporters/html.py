@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_inferopt.domain.plugins import Reporter
 
@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from pytest_inferopt.domain.report import Report
 
 __all__ = ["Html"]
+
+DIGITS = 5  # of a curve's points, more than any screen shows
+CURVES = ("quantiles_ms", "warmup_ms", "base_quantiles_ms", "head_quantiles_ms", "values")
 
 
 class Html(Reporter):
@@ -57,6 +60,20 @@ class Html(Reporter):
                 script=Markup(script.own_script()),  # noqa: S704
                 library=Markup(script.packed_chart_library() if has_charts else ""),  # noqa: S704
                 charts_json=Markup(script.data_json(charts)),  # noqa: S704
-                report_json=Markup(script.data_json(document)),  # noqa: S704
+                report_json=Markup(script.data_json(_with_short_curves(document))),  # noqa: S704
             )
         )
+
+
+def _with_short_curves(document: dict[str, Any]) -> dict[str, Any]:
+    """The report's JSON with its longest series in five digits, which are most of its length."""
+    for result in document["results"]:
+        for arm in (result["original"], *result["context"], *result["variants"].values()):
+            compared = arm["comparison"]["cells"] if arm["comparison"] else ()
+            for cell in (*arm["latency"].values(), *compared):
+                cell |= {name: [_short(value) for value in cell[name]] for name in CURVES if name in cell}
+    return document
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.{DIGITS}g}")

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pytest_inferopt.domain.gate_words import regression_of
 from pytest_inferopt.domain.plugins import Reporter
 from pytest_inferopt.domain.text import printable
 
@@ -84,7 +85,7 @@ def _benchmarks(result: RunResult) -> Iterator[dict[str, Any]]:
             stats = _stats(latency)
             if stats is not None:
                 yield _named(result, variant, latency.batch_size) | {
-                    "extra_info": _extra(variant, latency),
+                    "extra_info": _extra(variant, latency) | _beside(result, variant, latency.batch_size),
                     "options": {"warmup": latency.warmup_iterations},
                     "stats": stats,
                 }
@@ -114,6 +115,23 @@ def _extra(variant: VariantResult, latency: Latency) -> dict[str, Any]:
         "accuracy_ratio": _finite(variant.accuracy.ratio) if variant.accuracy and variant.role == "variant" else None,
         "size_bytes": variant.size_bytes,
         "is_red": variant.is_red,
+    }
+
+
+def _beside(result: RunResult, variant: VariantResult, batch_size: int) -> dict[str, Any]:
+    """The variant beside its baseline; nothing where nobody asked for one."""
+    if result.gate is None or variant.role != "variant":
+        return {}
+    cell = variant.comparison.cell(batch_size) if variant.comparison else None
+    slowdown = cell.slowdown if cell else None
+    check, baseline = regression_of(variant), result.gate.baseline
+    return {
+        "regression": check.outcome if check else None,
+        "baseline_commit": printable(baseline.commit, NAME_LIMIT) if baseline and baseline.commit else None,
+        "base_p50_ms": _finite(cell.base_ms) if cell else None,
+        "slowdown": _finite(slowdown.estimate) if slowdown else None,
+        "slowdown_low": _finite(slowdown.interval.low) if slowdown else None,
+        "slowdown_high": _finite(slowdown.interval.high) if slowdown else None,
     }
 
 

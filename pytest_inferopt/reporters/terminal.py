@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import TYPE_CHECKING, ClassVar
 
+from pytest_inferopt.domain.gate_summary import error_bound, gate_lines, is_told_by_gate
+from pytest_inferopt.domain.gate_words import has_baseline_figures, vs_base_text
+from pytest_inferopt.domain.headline import headline
 from pytest_inferopt.domain.plugins import Reporter
 from pytest_inferopt.domain.text import printable
 from pytest_inferopt.domain.words import (
@@ -14,6 +17,7 @@ from pytest_inferopt.domain.words import (
     PERCENTILES,
     accuracy_text,
     check_text,
+    is_calm,
     latency_note,
     ms_text,
     percentiles_text,
@@ -57,6 +61,8 @@ class Terminal(Reporter):
             console.print(_fitting_table(result, console))
             for line in _notes(result):
                 console.print(line, soft_wrap=True)
+        for line in _closing(report):
+            console.print(line, soft_wrap=True)
         text: str = console.file.getvalue()  # type: ignore[attr-defined]  # the StringIO above
         return text
 
@@ -72,11 +78,16 @@ def _fitting_table(result: RunResult, console: Console) -> Table:
 
 @dataclass(frozen=True)
 class Detail:
-    """What a table shows beside variant, size, accuracy, latency, speed-up and verdict."""
+    """What a table shows beside variant, size, accuracy, latency, speed-up and verdict.
+
+    The slow-down against the base is there only where something was compared.
+    """
 
     has_second_batch: bool = False
     has_accuracy_interval: bool = False
     has_speedup_interval: bool = False
+    has_base: bool = True
+    has_base_interval: bool = False
     percentiles: tuple[str, ...] = PERCENTILES
     verdict_width: int = 20
 
@@ -95,6 +106,9 @@ def _table(result: RunResult, detail: Detail) -> Table:
     if second is not None:
         table.add_column(f"batch {second} p50", justify="right", no_wrap=True)
     table.add_column("speed-up", no_wrap=True)
+    has_base = detail.has_base and has_baseline_figures(result)
+    if has_base:
+        table.add_column("vs base", no_wrap=True)
     table.add_column("verdict", overflow="fold", max_width=detail.verdict_width)
     for variant in (result.original, *result.context, *result.variants.values()):
         cells = [
@@ -107,17 +121,28 @@ def _table(result: RunResult, detail: Detail) -> Table:
             cells.append(_p50(variant, second))
         speedup = speedup_text(variant.speedup.get(first), with_interval=detail.has_speedup_interval)
         speedup += "~" if result.request.quick and variant.speedup else ""
-        table.add_row(*cells, speedup, printable(verdict_text(variant, result), limit=400))
+        cells.append(speedup)
+        if has_base:
+            cells.append(vs_base_text(variant, first, with_interval=detail.has_base_interval))
+        table.add_row(*cells, printable(verdict_text(variant, result), limit=400))
     return table
 
 
 DETAILS = (
-    Detail(has_second_batch=True, has_accuracy_interval=True, has_speedup_interval=True, verdict_width=60),
-    Detail(has_second_batch=True, has_accuracy_interval=True, has_speedup_interval=True),
-    Detail(has_accuracy_interval=True, has_speedup_interval=True),
-    Detail(has_speedup_interval=True),
+    Detail(
+        has_second_batch=True,
+        has_accuracy_interval=True,
+        has_speedup_interval=True,
+        has_base_interval=True,
+        verdict_width=60,
+    ),
+    Detail(has_second_batch=True, has_accuracy_interval=True, has_speedup_interval=True, has_base_interval=True),
+    Detail(has_accuracy_interval=True, has_speedup_interval=True, has_base_interval=True),
+    Detail(has_speedup_interval=True, has_base_interval=True),
+    Detail(has_base_interval=True, verdict_width=16),
     Detail(verdict_width=16),
     Detail(percentiles=("p50",), verdict_width=16),
+    Detail(percentiles=("p50",), has_base=False, verdict_width=16),
 )
 
 
@@ -126,9 +151,9 @@ def _p50(variant: VariantResult, batch_size: int) -> str:
     return NOTHING if latency is None else ms_text(latency.p50_ms)
 
 
-def _is_told(check: Check) -> bool:
-    """The table has what passed, but not the figures of budgets."""
-    return check.outcome != "passed" or check.kind == "budget"
+def _is_told(check: Check, result: RunResult) -> bool:
+    """The table has what passed, but not the figures of budgets; what the gate decided stands in its own lines."""
+    return not is_told_by_gate(check, result) and (not is_calm(check) or check.kind == "budget")
 
 
 def _by_urgency(check: Check) -> int:
@@ -140,8 +165,17 @@ def _notes(result: RunResult) -> list[str]:
     lines = []
     if result.original.call:
         lines.append(f"  timed: original {result.original.call}; {latency_note(result)}")
-    for check in sorted(filter(_is_told, result.checks), key=_by_urgency):
+    lines += [f"  {line}" for line in gate_lines(result)]
+    for check in sorted((check for check in result.checks if _is_told(check, result)), key=_by_urgency):
         lines.append(f"  {check_text(check)}")
         lines += [f"    next: {check.next_step}"] if check.next_step else []
     lines += [f"  {remark}" for remark in remarks(result)]
     return [printable(line, limit=1000) for line in lines]
+
+
+def _closing(report: Report) -> list[str]:
+    """The session in a sentence, where a gate was asked for: what it does not protect, and how far it can be wrong."""
+    if not any(result.gate for result in report.results):
+        return []
+    said = [f"inferopt: {headline(report)}", error_bound(report)]
+    return [printable(line, limit=1000) for line in said if line]

@@ -5,6 +5,7 @@ from itertools import chain
 
 import pytest
 
+from pytest_inferopt.domain.gate_summary import gate_lines
 from pytest_inferopt.domain.text import printable
 
 TAGS = {"div", "p", "strong", "table", "thead", "tbody", "tr", "th", "td", "ul", "li", "details", "summary"}
@@ -42,19 +43,21 @@ class Page(HTMLParser):
 def test_a_result_is_a_table_what_is_red_below_it_and_the_rest_folded_away(reports):
     page = Page(reports.full().results[0]._repr_html_())
     assert page.rows == [
-        ["variant", "verdict", "size", "f1", "batch 1 p50 / p95 / p99 ms", "batch 32 p50 ms", "speed-up"],
-        ["original sklearn", "reference", "41.2 MB", "0.9120", "4.00 / 5.80 / 5.96", "38.0", "–"],
-        ["original (n_jobs=-1)", "for context", "41.2 MB", "–", "4.00 / 5.80 / 5.96", "38.0", "–"],
+        ["variant", "verdict", "size", "f1", "batch 1 p50 / p95 / p99 ms", "batch 32 p50 ms", "speed-up", "vs base"],
+        ["original sklearn", "reference", "41.2 MB", "0.9120", "4.00 / 5.80 / 5.96", "38.0", "–", "–"],
+        ["original (n_jobs=-1)", "for context", "41.2 MB", "–", "4.00 / 5.80 / 5.96", "38.0", "–", "–"],
         ["onnx", "✅ passed, best", "9.8 MB", "0.9120 (1.0000 [0.990,1.010])", "0.500 / 0.725 / 0.745", "5.00",
-         "8.0× [7.8,8.2]"],
+         "8.0× [7.8,8.2]", "+0.3 % [-0.8,+1.4]"],
         ["int8", "❌ failed: accuracy", "2.5 MB", "0.9000 (0.9868 [0.975,0.999])", "0.250 / 0.362 / 0.372~", "–",
-         "16.0× [15.5,16.5]"],
-        ["fp16", "❌ not measured", "–", "–", "–", "–", "–"],
+         "16.0× [15.5,16.5]", "+7.2 % [+6.1,+8.3]"],
+        ["fp16", "❌ not measured", "–", "–", "–", "–", "–", "–"],
     ]  # fmt: skip
     assert [line for line in page.lines if line] == [
         "inferopt: churn – ❌ red",
         f"int8: accuracy failed: f1 ratio 0.9868 < 0.99. {reports.NEXT_STEP}",
+        f"int8: regression regressed: batch 1: +7.2 % [6.1, 8.3], {reports.ALLOWED}",
         "fp16: conversion not measured: step 'fp16': the worker crashed (SIGSEGV).",
+        *(printable(line, 1000) for line in gate_lines(reports.full().results[0])),
         "What was found out",
         "onnx: opset 17, 400 rows agree",
         "onnx, int8: onnx_conversion: opset 17.",
@@ -67,7 +70,7 @@ def test_a_result_is_a_table_what_is_red_below_it_and_the_rest_folded_away(repor
 
 def test_a_report_shows_its_headline_and_each_result(reports):
     html = reports.full()._repr_html_()
-    assert "1 of 2 models is red: churn." in html
+    assert "1 of 2 models is red: churn: int8 at batch 1 is 7.2 % slower [6.1, 8.3]" in html
     assert html.count("<table") == 2
     assert Page(reports.empty()._repr_html_()).lines == ["", "", "Nothing was measured."]
 

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from pytest_inferopt.domain.result import Check, Conversion, Interval, Speedup, Step, VariantResult
+from pytest_inferopt.domain.headline import headline
 from pytest_inferopt.domain.words import (
     accuracy_text,
     check_text,
-    headline,
     interval_text,
     latency_note,
     ms_text,

@@ -12,16 +12,21 @@ from html.parser import HTMLParser
 import altair as alt
 import pytest
 
+from pytest_inferopt.domain.report import parse_report
 from pytest_inferopt.domain.result import Check
 from pytest_inferopt.reporters._arms import LOOKS, arms_of
 from pytest_inferopt.reporters._chart_axes import figure_axis, figure_scale, padded_domain
 from pytest_inferopt.reporters._chart_data import datasets_of
 from pytest_inferopt.reporters._limits import accuracy_limits, latency_limits, size_limits
 from pytest_inferopt.reporters._templates import environment, template_folder
-from pytest_inferopt.reporters.html import Html
+from pytest_inferopt.reporters.html import Html, _with_short_curves
 
 VOID = {"meta", "link", "use", "path", "circle", "br", "input"}
 MEGABYTE = 1_000_000
+SENTENCE = (
+    "1 of 2 models is red: churn: int8 at batch 1 is 7.2 % slower [6.1, 8.3] than merge base 81b4480, allowed 2.0 %; "
+    "price is not protected: no baseline. 1 test left no result."
+)
 
 
 class Page(HTMLParser):
@@ -71,7 +76,22 @@ def full_page(reports):
 
 
 def ten_models(reports):
-    """Ten models, each with an original and three variants at four batch sizes, and a hundred warm-up calls a cell."""
+    """Ten models, each with an original and three variants at four batch sizes, and a hundred warm-up calls a cell.
+
+    Each variant has a gate over all its cells, with as many replicates as there may be, and twelve operators.
+    """
+
+    def beside(p50):
+        def quantiles(times):
+            return tuple(round(times * p50 * (0.512345 + share / 97), 6) for share in range(101))
+
+        values = tuple(0.0123456789 * (share % 7 - 3) for share in range(24))
+        cells = (
+            reports.cell("passed", size, 0.0123456789, p50, slowdown=reports.slowdown(0.0123456789, replicates=24),
+                         values=values, base_quantiles_ms=quantiles(1), head_quantiles_ms=quantiles(1.0123456))
+            for size in (1, 16, 32, 64)
+        )  # fmt: skip
+        return reports.comparison(*cells, operators=4 * reports.OPERATORS, operators_batch_size=16)
 
     def cells(p50):
         warmup = tuple(p50 * 1.000123 * (1 + call / 97) for call in range(100))
@@ -79,7 +99,7 @@ def ten_models(reports):
 
     def variant(name, p50):
         speedups = {size: reports.speedup(size, 4 / p50, 3.9 / p50, 4.1 / p50) for size in (1, 16, 32, 64)}
-        return reports.variant(name, latency=cells(p50), speedup=speedups)
+        return reports.variant(name, latency=cells(p50), speedup=speedups, comparison=beside(p50))
 
     return reports.report(
         *(
@@ -88,6 +108,7 @@ def ten_models(reports):
                 name=f"model {number}",
                 original=reports.original(latency=cells(4.012345)),
                 request={"batch_sizes": [1, 16, 32, 64]},
+                gate=reports.gate("passed"),
             )
             for number in range(10)
         )
@@ -98,7 +119,7 @@ def ten_models(reports):
     ("build", "word", "sentence"),
     [
         (lambda reports: reports.report(reports.result(reports.variant())), "Passed", "1 model passed."),
-        (lambda reports: reports.full(), "Not passed", "1 of 2 models is red: churn. 1 test left no result."),
+        (lambda reports: reports.full(), "Not passed", SENTENCE),
         (
             lambda reports: reports.report(reports.result(reports.variant()), is_partial=True),
             "Incomplete",
@@ -118,10 +139,12 @@ def test_the_page_goes_from_the_verdict_over_the_models_to_the_data(full_page):
         "What went wrong around the measurements", "Overview", "churn", "price", "Environment", "Do it again", "Data",
     ]  # fmt: skip
     assert full_page.all("h3") == [
-        "What needs attention", "Variants latency and speed-up at batch size 1", "Charts",
+        "What needs attention", "Against the baseline", "All that was compared with the baseline",
+        "Operators that account for it", "The baseline's machine and this one",
+        "Variants latency and speed-up at batch size 1", "Charts",
         "What was done, and what was not", "Latency at every batch size", "Rows that differ most", "All checks",
         "What was asked for", "Where and how long it was measured",
-        "Variants latency and speed-up at batch size 1", "Charts",
+        "Against the baseline", "Variants latency and speed-up at batch size 1", "Charts",
         "What was done, and what was not", "Latency at every batch size", "All checks", "What was asked for",
         "Where and how long it was measured", "Libraries",
     ]  # fmt: skip
@@ -146,20 +169,22 @@ def test_an_original_that_was_not_measured_has_its_reason_and_next_step_and_no_c
 
 
 def test_the_table_of_variants_holds_the_figures_with_their_intervals(full_page):
-    rows = [row for row in full_page.all("tr") if row.startswith(("original", "onnx", "int8", "fp16"))][:5]
+    rows = full_page.all("tr")
+    start = rows.index("Variant Verdict Size f1 Ratio p50 ms p95 ms p99 ms Speed-up vs base") + 1
     ratio, times = "1.0000 [0.990, 1.010]", "0.500 [0.490, 0.510] 0.725 0.745 8.0× [7.8, 8.2]"
     bad_ratio, bad_times = "0.9868 [0.975, 0.999]", "0.250 [0.245, 0.255] 0.362 0.372~ 16.0× [15.5, 16.5]"
-    assert rows == [
-        "original sklearn reference 41.2 MB 0.9120 400 rows – 4.00 [3.92, 4.08] 5.80 5.96 –",
-        f"onnx Pareto front passed, best 9.8 MB 23.8 % 0.9120 400 rows {ratio} {times}",
-        f"int8 failed: accuracy 2.5 MB 6.07 % 0.9000 400 rows {bad_ratio} {bad_times}",
-        "fp16 not measured – – – – – – –",
-        "original (n_jobs=-1) for context 41.2 MB – – 4.00 [3.92, 4.08] 5.80 5.96 –",
+    assert rows[start : start + 5] == [
+        "original sklearn reference 41.2 MB 0.9120 400 rows – 4.00 [3.92, 4.08] 5.80 5.96 – –",
+        f"onnx Pareto front passed, best 9.8 MB 23.8 % 0.9120 400 rows {ratio} {times} +0.3 % [-0.8, +1.4]",
+        f"int8 failed: accuracy 2.5 MB 6.07 % 0.9000 400 rows {bad_ratio} {bad_times} +7.2 % [+6.1, +8.3]",
+        "fp16 not measured – – – – – – – –",
+        "original (n_jobs=-1) for context 41.2 MB – – 4.00 [3.92, 4.08] 5.80 5.96 – –",
     ]
 
 
-def test_what_is_not_plain_passed_is_said_with_its_next_step_before_the_tables(full_page):
+def test_what_is_not_plain_passed_is_said_with_its_next_step_before_the_tables(reports, full_page):
     assert full_page.all("li", class_="bad") == [
+        f"int8: regression regressed: batch 1: +7.2 % [6.1, 8.3], {reports.ALLOWED}",
         (
             "int8: accuracy failed: f1 ratio 0.9868 < 0.99. "
             "Next Keep the last layer in float, or accept a lower accuracy_threshold."
@@ -216,15 +241,15 @@ def test_a_quick_run_says_that_its_latencies_are_advisory_and_marks_each(reports
 def test_the_overview_has_a_row_a_model_and_is_left_out_for_one(reports, full_page):
     figures = "8.0× [7.8, 8.2] 0.500 was 4.00 0.725 was 5.80 9.8 MB was 41.2 MB 1.0000 [0.990, 1.010]"
     assert [row for row in full_page.all("tr") if row.startswith(("churn", "price"))] == [
-        f"churn failed onnx batch 1 {figures} 2 red of 5",
-        f"price passed optimized batch 1 {figures} none red of 2",
+        f"churn failed regressed onnx batch 1 {figures} 3 red of 7",
+        f"price passed new optimized batch 1 {figures} none red of 3",
     ]
     assert "Overview" not in Page(Html().render(reports.report(reports.result(reports.variant())))).all("h2")
 
 
 def test_every_table_has_a_caption_and_heads_of_rows_and_columns(full_page):
     tables = len(full_page.all("table"))
-    assert tables == len(full_page.all("caption")) == 10
+    assert tables == len(full_page.all("caption")) == 15
     scopes = [attributes.get("scope") for tag, attributes in full_page.elements if tag == "th"]
     assert set(scopes) == {"row", "col"}
     assert scopes.count("row") == len(full_page.all("tr")) - tables
@@ -243,10 +268,9 @@ def test_headings_leave_out_no_level_and_each_link_leads_to_a_place_in_the_page(
 
 def test_every_chart_is_described_in_words(full_page):
     plots = [attributes for _, attributes in full_page.elements if attributes.get("class") == "plot"]
-    assert [plot["data-chart"] for plot in plots] == 2 * [
-        "pareto", "speedup", "latency", "throughput", "quantiles", "warmup", "sizes",
-    ]  # fmt: skip
-    assert plots[0]["aria-label"] == (
+    usual = ["pareto", "speedup", "latency", "throughput", "quantiles", "warmup", "sizes"]
+    assert [plot["data-chart"] for plot in plots] == ["replicates", "distributions", "operators", *usual, *usual]
+    assert plots[3]["aria-label"] == (
         "Speed, accuracy and size of churn: original sklearn, onnx, int8. The tables hold the figures."
     )
 
@@ -280,21 +304,24 @@ def test_nothing_is_loaded_and_no_attribute_is_code(full_page):
         assert (attributes.get("href") or "#").startswith(("#", "data:,")), tag
 
 
-def test_the_page_carries_the_whole_report(reports, full_page):
-    assert full_page.data("report-json") == reports.full().to_dict()
+def test_the_page_carries_the_whole_report_with_five_digits_of_each_point_of_a_curve(reports, full_page):
+    carried = full_page.data("report-json")
+    assert carried == _with_short_curves(reports.full().to_dict())
+    assert parse_report(json.dumps(carried), where="page").results[0].gate == reports.full().results[0].gate
 
 
 def test_no_name_can_end_the_data_or_turn_it_into_markup(reports):
     html = Html().render(reports.hostile("</script><script>1</script><!--<script>"))
     assert html.count("<script") == html.count("</script>") == 4
     assert "<!--" not in html
-    assert Page(html).data("report-json") == reports.hostile("</script><script>1</script><!--<script>").to_dict()
+    planted = reports.hostile("</script><script>1</script><!--<script>")
+    assert Page(html).data("report-json") == _with_short_curves(planted.to_dict())
 
 
 def test_altair_finds_every_chart_valid(full_page):
     models = full_page.data("charts-json")["models"]
     specs = [spec for model in models.values() for spec in model["specs"].values()]
-    assert len(specs) == 14
+    assert len(specs) == 17
     for spec in specs:
         alt.Chart.from_dict(spec, validate=True)
 
@@ -303,7 +330,7 @@ def test_names_from_outside_are_values_in_the_charts_and_never_fields_or_express
     name = "a.b['c'] + datum.ms"
     page = Page(Html().render(reports.hostile(name)))
     specs = {key: spec for model in page.data("charts-json")["models"].values() for key, spec in model["specs"].items()}
-    assert len(specs) == 7
+    assert len(specs) == 10
     fields = set(
         re.findall(r'"(?:field|filter|calculate|expr|flatten|groupby)": ("[^"]*"|\[[^\]]*\])', json.dumps(specs))
     )
@@ -313,7 +340,7 @@ def test_names_from_outside_are_values_in_the_charts_and_never_fields_or_express
 
 def test_ten_models_stay_below_two_megabytes(reports):
     html = Html().render(ten_models(reports))
-    assert html.count('class="plot"') == 70
+    assert html.count('class="plot"') == 100
     assert len(html.encode()) < 2 * MEGABYTE
 
 
@@ -322,11 +349,11 @@ def test_the_longest_series_stand_in_the_page_once(reports):
     data = datasets_of(found, arms_of(found))
     assert data["quantiles"][-1] == {
         "arm": 1, "label": "onnx", "batch": 32, "cold": False, "last": 100, "low": 2.5, "high": 7.5,
-        "at": ["variants", "onnx", "latency", "32"],
+        "field": "quantiles_ms", "at": ["variants", "onnx", "latency", "32"],
     }  # fmt: skip
     assert data["warmup"][0] == {
         "arm": 0, "label": "original sklearn", "batch": 1, "cold": True, "last": 1, "low": 4.0, "high": 40.0,
-        "at": ["original", "latency", "1"],
+        "field": "warmup_ms", "at": ["original", "latency", "1"],
     }  # fmt: skip
 
 

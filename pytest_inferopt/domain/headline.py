@@ -1,0 +1,77 @@
+"""A session's verdict in one sentence: what is red with its worst figure first, and what nobody protects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_inferopt.domain.gate_summary import regression_text, unprotected_text
+from pytest_inferopt.domain.gate_words import worst_cell
+from pytest_inferopt.domain.words import is_warned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pytest_inferopt.domain.report import Report
+    from pytest_inferopt.domain.result import RunResult
+
+__all__ = ["headline"]
+
+
+def headline(report: Report) -> str:
+    """A report's verdict in one sentence, and in more what is missing in it."""
+    results, lost = report.results, len(report.incidents)
+    ended = f" {lost} test{'s' if lost > 1 else ''} left no result." if lost else ""
+    ended += " The session was ended before it was done." if report.is_partial else ""
+    if not results:
+        return f"Nothing was measured.{ended}"
+    return f"{'; '.join(_parts(results))}.{ended}"
+
+
+def _parts(results: tuple[RunResult, ...]) -> Iterator[str]:
+    count = f"{len(results)} model{'s' if len(results) > 1 else ''}"
+    red = [result for result in results if not result.passed]
+    if red:
+        yield f"{len(red)} of {count} {'is' if len(red) == 1 else 'are'} red: {_worst_first(red)}"
+    else:
+        yield f"{count} passed"
+    green = [result for result in results if result.passed]
+    warned = [result for result in green if any(map(is_warned, result.checks))]
+    if warned:
+        yield f"warned: {_worst_first(warned)}"
+    unsure = [result.name for result in green if result.gate and result.gate.verdict == "inconclusive"]
+    if unsure:
+        yield f"inconclusive: {', '.join(unsure)}"
+    yield from _unprotected(results)
+
+
+def _worst_first(results: Iterable[RunResult]) -> str:
+    """The names, with what is worst about the first of them; those that a gate found come before all others."""
+    (text, first), *rest = sorted(
+        ((regression_text(result), result) for result in results),
+        key=lambda found: (not found[0], -_slowdown(found[1])),
+    )
+    names = [result.name for _, result in rest]
+    if not text:
+        return ", ".join([first.name, *names])
+    return f"{first.name}: {text}" + (f"; and {', '.join(names)}" if names else "")
+
+
+def _slowdown(result: RunResult) -> float:
+    """The figure that a gate is red for; 0 where it is none."""
+    worst = worst_cell(result, "regressed")
+    slowdown = worst[1].slowdown if worst else result.gate.together if result.gate else None
+    return (slowdown.estimate or 0.0) if slowdown else 0.0
+
+
+def _unprotected(results: tuple[RunResult, ...]) -> Iterator[str]:
+    """Whose regression would not have been seen, and why; no names where it is so for all of them."""
+    names: dict[str, list[str]] = {}
+    for result in results:
+        why = unprotected_text(result.gate) if result.gate else ""
+        if why:
+            names.setdefault(why, []).append(result.name)
+    for why, found in names.items():
+        if len(found) == len(results):
+            yield f"not protected: {why}"
+        else:
+            yield f"{', '.join(found)} {'is' if len(found) == 1 else 'are'} not protected: {why}"
