@@ -139,9 +139,11 @@ def _unpacked(path: Path, folder: Path) -> tuple[list[Manifest], dict[str, Path]
 
 
 def _content(bundle: ZipFile, folder: Path, path: Path) -> tuple[list[Manifest], dict[str, Path]]:
+    # First of all: a newer version may have other names and other limits.
+    listed = _listed(bundle, path)
     members = _checked(bundle, path)
     manifests, models = [], {}
-    for name, digest in _index(bundle, members, path).items():
+    for name, digest in _digests(listed, members, path).items():
         target = folder / name.rpartition("/")[2]
         with bundle.open(members[name]) as content, replacing(target) as stream:
             shutil.copyfileobj(content, stream)
@@ -164,7 +166,7 @@ def _content(bundle: ZipFile, folder: Path, path: Path) -> tuple[list[Manifest],
 
 
 def _checked(bundle: ZipFile, path: Path) -> dict[str, ZipInfo]:
-    """The files of a bundle by name, told from the list of contents alone."""
+    """The files of a bundle by name, told from the zip's own list of contents alone."""
     infos = [info for info in bundle.infolist() if not FOLDER_NAME.fullmatch(info.filename)]
     if len(infos) > MAX_FILES:
         raise RefusedError(f"{path} holds {len(infos):,} files; a bundle holds at most {MAX_FILES:,}.")
@@ -173,31 +175,35 @@ def _checked(bundle: ZipFile, path: Path) -> dict[str, ZipInfo]:
         raise RefusedError(f"{path} unpacks to {total:,} bytes; a bundle to at most {MAX_BYTES:,}.")
     members: dict[str, ZipInfo] = {}
     for info in infos:
-        shown = printable(info.filename)
-        mode = info.external_attr >> 16
-        if not any(pattern.fullmatch(info.filename) for pattern in NAMES) or "\0" in info.orig_filename:
-            raise RefusedError(f"{path} holds '{shown}', which is no place in a bundle.", EXPORT_AGAIN)
+        _check_member(info, path)
         if info.filename in members:
-            raise RefusedError(f"{path} holds '{shown}' twice.", EXPORT_AGAIN)
-        if stat.S_IFMT(mode) not in {0, stat.S_IFREG}:
-            raise RefusedError(f"{path} holds '{shown}' as a link or a device.", EXPORT_AGAIN)
-        if info.flag_bits & ENCRYPTED or info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-            raise RefusedError(f"{path} holds '{shown}' encrypted, or packed in a way of its own.", EXPORT_AGAIN)
-        is_small = info.file_size <= SMALL_BYTES
-        if not is_small and info.file_size > MAX_RATIO * info.compress_size:
-            raise RefusedError(f"{path} holds '{shown}', which unpacks to more than {MAX_RATIO} times its size.")
-        if not info.filename.startswith(MODELS) and info.file_size > MAX_MANIFEST_BYTES:
-            raise RefusedError(f"{path} holds '{shown}' of {info.file_size:,} bytes.", EXPORT_AGAIN)
+            raise RefusedError(f"{path} holds '{info.filename}' twice.", EXPORT_AGAIN)
         members[info.filename] = info
     return members
 
 
-def _index(bundle: ZipFile, members: dict[str, ZipInfo], path: Path) -> dict[str, str]:
-    """The digest of each file that is to be unpacked, by name; all of them are there, and nothing else is."""
-    if INDEX not in members:
+def _check_member(info: ZipInfo, path: Path) -> None:
+    """Refuse what is no file of a bundle, by its name, its kind or its size."""
+    shown = printable(info.filename)
+    if not any(pattern.fullmatch(info.filename) for pattern in NAMES) or "\0" in info.orig_filename:
+        raise RefusedError(f"{path} holds '{shown}', which is no place in a bundle.", EXPORT_AGAIN)
+    if stat.S_IFMT(info.external_attr >> 16) not in {0, stat.S_IFREG}:
+        raise RefusedError(f"{path} holds '{shown}' as a link or a device.", EXPORT_AGAIN)
+    if info.flag_bits & ENCRYPTED or info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+        raise RefusedError(f"{path} holds '{shown}' encrypted, or packed in a way of its own.", EXPORT_AGAIN)
+    if info.file_size > max(SMALL_BYTES, MAX_RATIO * info.compress_size):
+        raise RefusedError(f"{path} holds '{shown}', which unpacks to more than {MAX_RATIO} times its size.")
+    if not info.filename.startswith(MODELS) and info.file_size > MAX_MANIFEST_BYTES:
+        raise RefusedError(f"{path} holds '{shown}' of {info.file_size:,} bytes.", EXPORT_AGAIN)
+
+
+def _listed(bundle: ZipFile, path: Path) -> dict[str, Any]:
+    """What the index lists."""
+    if INDEX not in bundle.namelist():
         raise RefusedError(f"{path} is no bundle of pytest-inferopt: there is no '{INDEX}' in it.")
+    _check_member(bundle.getinfo(INDEX), path)
     try:
-        document: Any = json.loads(bundle.read(members[INDEX]))
+        document: Any = json.loads(bundle.read(INDEX))
     except (ValueError, RecursionError) as error:
         raise NotMeasuredError(f"{path} is damaged: '{INDEX}' is no JSON.", EXPORT_AGAIN) from error
     version = document.get("schema_version") if isinstance(document, dict) else None
@@ -210,12 +216,18 @@ def _index(bundle: ZipFile, members: dict[str, ZipInfo], path: Path) -> dict[str
     files = document.get("files") if isinstance(document, dict) else None
     if not isinstance(version, int) or not isinstance(files, dict):
         raise NotMeasuredError(f"{path} is damaged: '{INDEX}' lists no files.", EXPORT_AGAIN)
-    if more := sorted(members.keys() - files.keys() - {INDEX}):
+    return files
+
+
+def _digests(listed: dict[str, Any], members: dict[str, ZipInfo], path: Path) -> dict[str, str]:
+    """The digest of each file that is to be unpacked, by name; all of them are there, and nothing else is."""
+    if more := sorted(members.keys() - listed.keys() - {INDEX}):
         raise RefusedError(f"{path} holds '{more[0]}', which its index does not list.", EXPORT_AGAIN)
-    if less := sorted(files.keys() - members.keys()):
+    if less := sorted(listed.keys() - members.keys()):
         raise NotMeasuredError(f"{path} is incomplete: '{printable(less[0])}' is not in it.", EXPORT_AGAIN)
+    # A model's name is its digest, whatever the index says.
     return {
         name: name.rpartition("/")[2].partition(".")[0] if name.startswith(MODELS) else str(digest)
-        for name, digest in files.items()
+        for name, digest in listed.items()
         if name != INDEX
     }
