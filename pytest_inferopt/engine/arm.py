@@ -34,14 +34,14 @@ LAST_WORDS = 300
 def warm_up(run: Callable[[Any], Any], feeds: Sequence[Any], clock: Callable[[], int] = perf_counter_ns) -> int:
     """Call for 10 ms, and three times at least; what a call then takes, in nanoseconds, at least 1."""
     samples_ns: list[int] = []
-    started = clock()
-    for feed in cycle(feeds):
+    turns = cycle(feeds)
+    started = after = clock()
+    while len(samples_ns) < LEAST_WARMUP_CALLS or after - started < WARMUP_NS:
+        feed = next(turns)
         before = clock()
         run(feed)
         after = clock()
         samples_ns.append(after - before)
-        if len(samples_ns) >= LEAST_WARMUP_CALLS and after - started >= WARMUP_NS:
-            break
     late = sorted(samples_ns[len(samples_ns) // 2 :])
     return max(late[len(late) // 2], 1)
 
