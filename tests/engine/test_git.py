@@ -9,7 +9,17 @@ import pytest
 
 from pytest_inferopt.domain.report import GitState
 from pytest_inferopt.engine import git as git_module
-from pytest_inferopt.engine.git import git_state
+from pytest_inferopt.engine.git import (
+    MergeBase,
+    blob_at,
+    git_state,
+    is_changed_since,
+    is_tracked,
+    merge_base,
+    resolve_commit,
+    tree_at,
+    why_no_merge_base,
+)
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
@@ -28,7 +38,17 @@ HOOK = """#!{python}
 import sys
 sys.path[:] = {path!r}
 from pathlib import Path
-from pytest_inferopt.engine.git import git_state
+from pytest_inferopt.engine.git import (
+    MergeBase,
+    blob_at,
+    git_state,
+    is_changed_since,
+    is_tracked,
+    merge_base,
+    resolve_commit,
+    tree_at,
+    why_no_merge_base,
+)
 Path({seen!r}).write_text(git_state(Path({asked!r})).model_dump_json())
 """
 
@@ -55,9 +75,10 @@ class Repository:
         command = [shutil.which("git"), "-C", str(self.folder), *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
-    def commit(self, content="first"):
-        (self.folder / "file").write_text(content)
-        self.git("add", "file")
+    def commit(self, content="first", name="file"):
+        (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (self.folder / name).write_text(content)
+        self.git("add", "--force", name)
         self.git("commit", "--quiet", "--message", content)
         return self.git("rev-parse", "HEAD")
 
@@ -183,3 +204,228 @@ def test_asked_in_a_hook_of_one_repository_about_another_it_tells_of_the_other(r
         repository.git("add", "file")
     repository.git("commit", "--quiet", "--message", "second", *ways)
     assert GitState.model_validate_json(seen.read_text()) == state(commit)
+
+
+# --- other commits ------------------------------------------------------------------------------------------------
+
+
+def test_a_commit_has_many_names(repository):
+    first = repository.commit()
+    repository.git("tag", "-a", "v1", "-m", "one")
+    second = repository.commit("second")
+    names = ("HEAD", "main", "v1", "HEAD~1", first, first[:8], "none", "", "--help", "-", "a\0b", "HEAD:file")
+    assert [resolve_commit(repository.folder, name) for name in names] == [
+        second, second, first, first, first, first, *([None] * 6)
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def branched(repository):
+    """A repository whose branch `feature` left `main` at a commit that both have; the commit."""
+    base = repository.commit("base")
+    repository.git("checkout", "--quiet", "-b", "feature")
+    repository.commit("of the feature")
+    repository.git("checkout", "--quiet", "main")
+    repository.commit("of main", "other")
+    repository.git("checkout", "--quiet", "feature")
+    return base
+
+
+def found(repository, **environ):
+    return merge_base(repository.folder, environ=environ)
+
+
+def test_the_merge_base_is_where_the_branch_left_the_default_branch(repository, branched):
+    assert found(repository) == MergeBase(branched, "main")
+    assert merge_base(repository.folder, "main", environ={}) == MergeBase(
+        resolve_commit(repository.folder, "main"), "main"
+    )
+
+
+def test_on_the_default_branch_the_merge_base_is_head(repository):
+    repository.commit()
+    head = repository.commit("second")
+    assert found(repository) == MergeBase(head, "main")
+
+
+def test_the_default_branch_is_the_one_of_the_pull_request_then_the_remotes_then_a_usual_one(repository, branched):
+    tips = {}
+    for name in ("release", "trunk", "main", "master"):
+        repository.git("checkout", "--quiet", "-B", "somewhere", branched)
+        tips[name] = repository.commit(f"on {name}", name)
+        repository.git("update-ref", f"refs/remotes/origin/{name}", tips[name])
+    repository.git("checkout", "--quiet", "-B", "octopus", branched)
+    repository.git("merge", "--quiet", *tips.values())
+    repository.git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/trunk")
+    assert found(repository, GITHUB_BASE_REF="release") == MergeBase(tips["release"], "origin/release")
+    assert found(repository, GITHUB_BASE_REF="feature").default_branch == "feature"
+    assert found(repository, GITHUB_BASE_REF="unknown") == MergeBase(tips["trunk"], "origin/HEAD")
+    assert found(repository, GITHUB_BASE_REF="") == MergeBase(tips["trunk"], "origin/HEAD")
+    repository.git("symbolic-ref", "--delete", "refs/remotes/origin/HEAD")
+    for name in ("origin/main", "origin/master"):
+        assert found(repository) == MergeBase(tips[name[7:]], name)
+        repository.git("update-ref", "-d", f"refs/remotes/{name}")
+    assert found(repository).default_branch == "main"
+    repository.git("branch", "--quiet", "--move", "main", "master")
+    assert found(repository).default_branch == "master"
+
+
+@pytest.mark.parametrize("name", ["--upload-pack=evil", "a..b", "HEAD", "@{-1}", "x" * 5000])
+def test_a_base_that_is_no_branch_leads_to_the_next_name(repository, branched, name):
+    assert found(repository, GITHUB_BASE_REF=name) == MergeBase(branched, "main")
+
+
+def test_the_environment_of_this_process_is_looked_at(repository, branched, monkeypatch):
+    repository.git("branch", "release", "HEAD")
+    monkeypatch.setenv("GITHUB_BASE_REF", "release")
+    assert merge_base(repository.folder) == MergeBase(resolve_commit(repository.folder, "HEAD"), "release")
+    monkeypatch.delenv("GITHUB_BASE_REF")
+    assert merge_base(repository.folder) == MergeBase(branched, "main")
+    assert why_no_merge_base(repository.folder)[0] == "HEAD and main have no commit in common"
+
+
+def test_without_a_merge_base_it_is_said_why_and_what_to_do(repository, tmp_path):
+    def why(folder):
+        assert merge_base(folder, environ={}) is None
+        return why_no_merge_base(folder, environ={})
+
+    (tmp_path / "plain").mkdir()
+    assert why(tmp_path / "plain") == (
+        "this is no git repository, or git is not installed",
+        "Accept a baseline: --inferopt-update-baseline.",
+    )
+    assert why(repository.folder) == ("the repository has no commit yet", "Commit, and run again.")
+    repository.commit()
+    repository.git("branch", "--quiet", "--move", "trunk")
+    assert why(repository.folder) == (
+        "the default branch is not known",
+        "Tell git: git remote set-head origin --auto.",
+    )
+    repository.git("checkout", "--quiet", "--orphan", "main")
+    repository.commit("of another root")
+    repository.git("checkout", "--quiet", "trunk")
+    assert why(repository.folder) == (
+        "HEAD and main have no commit in common",
+        "Name a commit: --inferopt-baseline=GITREF.",
+    )
+
+
+def test_in_a_shallow_clone_the_next_step_is_to_fetch(repository, branched, tmp_path):
+    clone = Repository(tmp_path / "clone")
+    url = repository.folder.as_uri()
+    clone.git("fetch", "--quiet", "--depth=1", url, "feature:refs/heads/feature", "main:refs/remotes/origin/main")
+    clone.git("checkout", "--quiet", "feature")
+    assert found(clone) is None
+    assert why_no_merge_base(clone.folder, environ={}) == (
+        "the clone is shallow",
+        "Fetch its history: fetch-depth: 0, or git fetch --unshallow.",
+    )
+    clone.git("fetch", "--quiet", "--unshallow", url, "feature")
+    clone.git("fetch", "--quiet", url, "main:refs/remotes/origin/main")
+    assert found(clone) == MergeBase(branched, "origin/main")
+
+
+# --- files of other commits ---------------------------------------------------------------------------------------
+
+
+def test_a_file_is_read_as_it_was_in_a_commit(repository):
+    first = repository.commit("first", "a/file [1].bin")
+    second = repository.commit("second", "a/file [1].bin")
+    path = repository.folder / "a" / "file [1].bin"
+    path.write_text("third")
+    inside = repository.folder / "a"
+    assert [blob_at(inside, commit, path) for commit in (first, second)] == [b"first", b"second"]
+    others = (repository.folder / "none", repository.folder / "a", repository.folder, repository.folder.parent / "x")
+    assert [blob_at(repository.folder, first, other) for other in others] == [None] * 4
+    assert [blob_at(repository.folder, commit, path) for commit in ("HEAD", "--help", "0" * 40)] == [None] * 3
+
+
+def test_a_folder_is_laid_out_as_it_was_in_a_commit_without_links(repository, tmp_path):
+    repository.commit("one", "b/x/1")
+    repository.commit("two", "b/größe 2")
+    repository.commit("no part of it", "bb/3")
+    (repository.folder / "b" / "link").symlink_to("/etc/passwd")
+    repository.git("add", "b/link")
+    commit = repository.commit("three", "other")
+    repository.commit("changed", "b/x/1")
+    assert tree_at(repository.folder, commit, repository.folder / "b", tmp_path / "into")
+    laid = {
+        str(path.relative_to(tmp_path / "into")): path.read_text()
+        for path in (tmp_path / "into").rglob("*")
+        if path.is_file()
+    }
+    assert laid == {"x/1": "one", "größe 2": "two"}
+    for path in ("file", "none", "other"):
+        assert not tree_at(repository.folder, commit, repository.folder / path, tmp_path / "no")
+    assert not (tmp_path / "no").exists()
+
+
+def test_a_crafted_tree_that_leads_out_of_the_folder_is_not_laid_out(repository, tmp_path):
+    repository.commit("evil", "b/file")
+    blob = repository.git("rev-parse", "HEAD:b/file")
+    raw = bytes.fromhex(blob)
+    tree = repository.folder / "tree"
+
+    def hashed(entries):
+        tree.write_bytes(b"".join(mode + b" " + name + b"\0" + object_id for mode, name, object_id in entries))
+        return repository.git("hash-object", "-t", "tree", "-w", "--literally", str(tree))
+
+    up = hashed([(b"100644", b"evil", raw)])
+    inner = hashed([(b"40000", b"..", bytes.fromhex(up)), (b"100644", b"good", raw)])
+    outer = hashed([(b"40000", b"b", bytes.fromhex(inner))])
+    commit = repository.git("commit-tree", "-m", "evil", outer)
+    assert tree_at(repository.folder, commit, repository.folder / "b", tmp_path / "into" / "folder")
+    laid = [str(path.relative_to(tmp_path / "into")) for path in (tmp_path / "into").rglob("*") if path.is_file()]
+    assert laid == ["folder/good"]
+
+
+def test_what_is_tracked_is_told_from_what_is_not(repository, tmp_path):
+    repository.commit("a", "a/*")
+    (repository.folder / "a" / "untracked").touch()
+    (repository.folder / "b").mkdir()
+    (tmp_path / "outside").touch()
+    names = ("a/*", "a", "a/untracked", "b", "none", "?", "../outside", ".")
+    assert [is_tracked(repository.folder, repository.folder / name) for name in names] == [True, True, *([False] * 6)]
+    assert not is_tracked(tmp_path, repository.folder / "a")
+
+
+def test_a_file_is_changed_where_it_is_not_what_a_commit_has(repository, tmp_path):
+    first = repository.commit("a", "a/file")
+    repository.commit("other", "other")
+    folder = repository.folder
+
+    def changes():
+        return [is_changed_since(folder, first, folder / name) for name in ("a", "a/file", "other", "none")]
+
+    assert changes() == [False, False, True, False]
+    (folder / "none").touch()
+    assert changes() == [False, False, True, False]
+    (folder / "a" / "more").touch()
+    assert changes() == [True, False, True, False]
+    (folder / "a" / "more").unlink()
+    (folder / "a" / "file").write_text("changed")
+    assert changes() == [True, True, True, False]
+    repository.git("rm", "--quiet", "--cached", "a/file")
+    (folder / "a" / "file").write_text("a")
+    assert changes() == [True, True, True, False]
+    for commit, path in ((first, tmp_path), ("main", folder / "a"), ("0" * 40, folder / "a")):
+        assert is_changed_since(folder, commit, path) is None
+
+
+def test_a_link_is_asked_about_by_its_own_name(repository, tmp_path):
+    repository.commit("a", "file")
+    (repository.folder / "link").symlink_to(tmp_path)
+    repository.git("add", "link")
+    commit = repository.commit("b", "other")
+    assert is_tracked(repository.folder, repository.folder / "link")
+    assert is_changed_since(repository.folder, commit, repository.folder / "link") is False
+    assert blob_at(repository.folder, commit, repository.folder / "link") is None
+
+
+def test_what_git_prints_and_is_no_text_is_none(repository):
+    repository.commit()
+    name = b"refs/heads/\xff"
+    (repository.folder / ".git" / "HEAD").write_bytes(b"ref: " + name + b"\n")
+    assert git_state(repository.folder) is None
+    subprocess.run([shutil.which("git"), "-C", repository.folder, "update-ref", name, "main"], check=True)
+    assert git_state(repository.folder).branch is None
