@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -127,7 +128,8 @@ class BaselineSource:
             return "auto"
         if self._text == "none":
             return "none"
-        if self._path.exists():
+        # What is too long for a path does not exist either; pathlib raises there.
+        if os.path.exists(self._path):  # noqa: PTH110 - see above
             if self._commit:
                 short = self._commit[:SHORT_COMMIT]
                 self._notes = (f"{self._shown} names a commit too; the path was taken. The commit is {short}.",)
@@ -141,7 +143,7 @@ class BaselineSource:
         if self._commit:
             return "ref"
         raise UsageError(
-            f"--inferopt-baseline={self._shown}: there is no such folder or bundle ({self._path}), and git "
+            f"--inferopt-baseline={self._shown}: there is no such folder or bundle ({printable(str(self._path), SHOWN)}), and git "
             "knows no such commit.",
             _suggestion(self._text),
         )
