@@ -143,8 +143,8 @@ class BaselineSource:
         if self._commit:
             return "ref"
         raise UsageError(
-            f"--inferopt-baseline={self._shown}: there is no such folder or bundle ({printable(str(self._path), SHOWN)}), and git "
-            "knows no such commit.",
+            f"--inferopt-baseline={self._shown}: there is no such folder or bundle "
+            f"({printable(str(self._path), SHOWN)}), and git knows no such commit.",
             _suggestion(self._text),
         )
 
