@@ -650,6 +650,67 @@ def test_a_fixed_batch_is_timed_alone_at_its_own_size_and_named_at_another(loade
     }
 
 
+# --- a baseline beside its candidate -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def beside(started, exported, tmp_path):
+    """`beside(cells, …)`: the digits network as a file, beside the same file as its baseline."""
+
+    def beside(*cells, base="N", head="N", pythons=(None, None), **options):
+        workshop = started()
+        workshop.load_data(digest="rows", path=str(pickled(Dataset(X[HELD]), tmp_path / "rows.pkl")))
+        for name, batch in (("base", base), ("head", head)):
+            file = exported(batch, name=f"{name}.onnx")
+            workshop.take_file(target=name, **workshop.describe_file(path=str(file)))
+        pair = {"base": "base", "head": "head", "base_python": pythons[0], "head_python": pythons[1]}
+        asked = {"control": None, "seed": 0, "index": 0, "percentiles": [95], **options}
+        return workshop.measure_duet(pairs={"int8": pair}, cells=[in_cell(size) for size in cells], **asked)
+
+    return beside
+
+
+def in_cell(batch_size):
+    return {"variant": "int8", "batch_size": batch_size}
+
+
+def test_a_file_is_described_as_it_is_taken(started, exported):
+    path = exported(3)
+    found = started().describe_file(path=str(path))
+    (shown,) = found["artifact"]["signature"]["inputs"]
+    assert (found["format"], found["path"], shown["name"], shown["shape"]) == ("onnx", str(path), "x", (3, 64))
+
+
+def test_a_baseline_is_timed_beside_its_candidate(beside, tmp_path):
+    found = beside(1, 5, control=in_cell(5), samples=str(tmp_path / "samples.npz"))
+    assert [cell["batch_size"] for cell in found["cells"]] == [1, 5]
+    assert all(cell["tails"].keys() == {"95"} and min(cell["calls"].values()) >= 24 for cell in found["cells"])
+    assert found["control"].keys() == {"variant", "batch_size", "contrast"}
+    assert (found["control"]["batch_size"], found["seconds"] > 0) == (5, True)
+    assert found["sensors"].keys() == {"involuntary_switches", "ticks", "stolen_ticks", "pressure_share", "mhz"}
+    with np.load(tmp_path / "samples.npz") as samples:
+        assert sorted(samples.files) == sorted(
+            f"int8/{size}/{arm}"
+            for size, arms in ((1, ("base", "head")), (5, ("base", "head", "copy")))
+            for arm in arms
+        )
+
+
+def test_each_file_may_be_timed_under_an_interpreter_of_its_own(beside):
+    found = beside(1, control=in_cell(1), pythons=(sys.executable, None))
+    assert [cell["calls"]["base"] == cell["calls"]["head"] for cell in found["cells"]] == [True]
+    assert found["control"]["batch_size"] == 1
+
+
+def test_a_fixed_batch_is_compared_at_its_own_size_and_named_at_another(beside):
+    assert "error" not in beside(3, base=3, head=3)["cells"][0]
+    assert beside(4, base=3)["cells"][0]["error"] == {
+        "kind": "not_measured",
+        "message": "batch size 4 failed: input 'x' was exported with fixed batch 3.",
+        "hint": "Export with a dynamic batch axis, or set batch_sizes=[3].",
+    }
+
+
 # --- names of the user's ----------------------------------------------------------------------------------------
 
 
