@@ -11,7 +11,7 @@ from pytest_inferopt.domain.words import variant_label
 if TYPE_CHECKING:
     from pytest_inferopt.domain.result import RunResult, VariantResult
 
-__all__ = ["LOOKS", "Arm", "arms_of"]
+__all__ = ["LOOKS", "Arm", "arms_of", "place_of"]
 
 LABEL_LIMIT = 40
 LOOKS = 8  # colours, shapes and dashes, which repeat after as many arms
@@ -53,3 +53,12 @@ def arms_of(result: RunResult) -> tuple[Arm, ...]:
         look = position if position < LOOKS else 1 + (position - 1) % (LOOKS - 1)
         arms.append(Arm(position, label, look, variant))
     return tuple(arms)
+
+
+def place_of(arm: Arm, result: RunResult) -> list[str | int]:
+    """Where an arm stands in the JSON of its result."""
+    if arm.is_original:
+        return ["original"]
+    if arm.variant.role == "context":
+        return ["context", next(at for at, other in enumerate(result.context) if other is arm.variant)]
+    return ["variants", next(name for name, other in result.variants.items() if other is arm.variant)]

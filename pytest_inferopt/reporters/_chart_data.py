@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_inferopt.domain.selection import pareto_front
 from pytest_inferopt.domain.words import PERCENTILES, ms_text, size_text
+from pytest_inferopt.reporters._arms import place_of
 from pytest_inferopt.reporters._chart_gate_data import gate_datasets
 from pytest_inferopt.reporters._limits import accuracy_limits, latency_limits, size_limits
 
@@ -155,17 +156,8 @@ def _curves(arm: Arm, result: RunResult, field: str) -> Iterator[dict[str, Any]]
                 "low": _short(min(shown)),
                 "high": _short(max(shown)),
                 "field": field,
-                "at": [*_place(arm, result), "latency", str(batch_size)],
+                "at": [*place_of(arm, result), "latency", str(batch_size)],
             }
-
-
-def _place(arm: Arm, result: RunResult) -> list[str | int]:
-    """Where an arm stands in the JSON of its result."""
-    if arm.is_original:
-        return ["original"]
-    if arm.variant.role == "context":
-        return ["context", next(at for at, other in enumerate(result.context) if other is arm.variant)]
-    return ["variants", next(name for name, other in result.variants.items() if other is arm.variant)]
 
 
 def _short(value: float) -> float:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_inferopt.domain.gate_words import MEDIAN, cell_text, operator_name
 from pytest_inferopt.domain.text import printable
+from pytest_inferopt.reporters._arms import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,13 +34,24 @@ def gate_datasets(result: RunResult, arms: tuple[Arm, ...]) -> dict[str, Rows]:
     limits = {} if result.gate is None else {"allowed": result.gate.allowed, "caught": result.gate.caught}
     return {
         "distributions": [
-            {**_of_cell(number, arm, cell), "side": side, **_curve(points), "at": _place(arm, at), "field": field}
+            {
+                **_of_cell(number, arm, cell),
+                "side": side,
+                **_curve(points),
+                "at": [*place_of(arm, result), "comparison", "cells", at],
+                "field": field,
+            }
             for number, arm, at, cell in cells
             for side, field in SIDES.items()
             if cell.percentile == MEDIAN and (points := [value for value in getattr(cell, field) if value > 0])
         ],
         "replicates": [
-            {**_of_cell(number, arm, cell), **_slowdown(cell), "at": _place(arm, at), "field": "values"}
+            {
+                **_of_cell(number, arm, cell),
+                **_slowdown(cell),
+                "at": [*place_of(arm, result), "comparison", "cells", at],
+                "field": "values",
+            }
             for number, arm, at, cell in cells
             if cell.values and cell.slowdown is not None and cell.slowdown.estimate is not None
         ],
@@ -58,11 +70,6 @@ def _cells(arms: tuple[Arm, ...]) -> Iterator[tuple[Arm, int, CellComparison]]:
 
 def _of_cell(number: int, arm: Arm, cell: CellComparison) -> dict[str, Any]:
     return {"arm": arm.position, "label": arm.label, "cell": number, "name": cell_text(arm.label, cell)}
-
-
-def _place(arm: Arm, at: int) -> list[str | int]:
-    """Where a cell stands in the JSON of its result."""
-    return ["variants", arm.variant.name, "comparison", "cells", at]
 
 
 def _curve(points: list[float]) -> dict[str, Any]:

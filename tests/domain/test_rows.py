@@ -132,3 +132,57 @@ def test_a_percentile_that_a_newer_writer_has_measured_adds_no_column(reports):
     cell = document["variants"]["onnx"]["latency"]["1"]
     cell["p99.9_ms"], cell["intervals"]["p99.9"] = 1.0, {"low": 0.9, "high": 1.1}
     assert {tuple(found) for found in flat_rows(RunResult.model_validate(document))} == {COLUMNS}
+
+
+def test_a_variant_beside_its_baseline_has_its_change_in_every_row(reports):
+    beside = {
+        "gate": "regressed",
+        "baseline": "merge base",
+        "baseline_commit": "81b4480d5a6f7e8c90123456789abcdef0123456",
+        "regression": "regressed",
+        "base_size_bytes": 9_423_077,
+        "size_change": 0.04,
+        "base_score": 0.924,
+        "score_change": -0.012,
+    }
+    result = reports.regressed()
+    result = result.model_copy(update={"original": reports.original(latency={})})
+    found = [row for row in flat_rows(result) if row["variant"] == "int8"]
+    assert [{name: row[name] for name in COLUMNS if name in beside} for row in found] == [beside, beside]
+    assert [
+        {name: row[name] for name in COLUMNS[COLUMNS.index("cell") :]} | {"batch_size": row["batch_size"]}
+        for row in found
+    ] == [
+        {
+            "batch_size": 1,
+            "cell": "passed",
+            "base_p50_ms": 0.5,
+            "slowdown": 0.004,
+            "slowdown_low": pytest.approx(-0.007),
+            "slowdown_high": pytest.approx(0.015),
+            "slowdown_processes": 12,
+        },
+        # Batch 16 was compared, and 32 was timed.
+        {
+            "batch_size": 32,
+            "cell": None,
+            "base_p50_ms": None,
+            "slowdown": None,
+            "slowdown_low": None,
+            "slowdown_high": None,
+            "slowdown_processes": None,
+        },
+    ]
+    (original,) = (row for row in flat_rows(result) if row["role"] == "original")
+    assert {name: original[name] for name in beside} == dict.fromkeys(beside)
+
+
+def test_without_a_baseline_a_row_says_what_the_gate_found_and_without_a_figure_only_the_outcome(reports):
+    (new,) = list(flat_rows(reports.new()))[2:3]
+    assert (new["gate"], new["regression"], new["baseline"], new["baseline_commit"]) == ("new", "new", None, None)
+    bare = reports.cell("inconclusive", 1, 0.1).model_copy(update={"slowdown": None})
+    found = reports.variant(comparison=reports.comparison(bare), latency={1: reports.latency(1, 0.5)})
+    (row,) = list(flat_rows(reports.result(found)))[2:]
+    assert (row["cell"], row["base_p50_ms"], row["slowdown"], row["regression"], row["gate"]) == (
+        "inconclusive", 0.5, None, None, None,
+    )  # fmt: skip

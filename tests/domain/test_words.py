@@ -3,13 +3,15 @@ from __future__ import annotations
 import pytest
 
 from pytest_inferopt.domain.result import Check, Conversion, Interval, Speedup, Step, VariantResult
-from pytest_inferopt.domain.headline import headline
 from pytest_inferopt.domain.words import (
     accuracy_text,
     check_text,
     interval_text,
+    is_calm,
+    is_warned,
     latency_note,
     ms_text,
+    outcome_of,
     outcome_text,
     percentiles_text,
     remarks,
@@ -204,30 +206,35 @@ def test_a_check_says_whose_what_and_why(check, text):
     assert check_text(check) == text
 
 
-def test_a_headline_counts_the_models_and_names_what_is_red(reports):
-    green, red = reports.result(reports.variant(), name="green"), reports.result(reports.failed_variant(), name="red")
-    lost = {"incidents": ("gw0 died",)}
-    many = {"incidents": ("gw0 died", "gw1 died"), "is_partial": True}
-    found = [
-        reports.report(green),
-        reports.report(green, green),
-        reports.report(green, red),
-        reports.report(red, red),
-        reports.report(),
-        reports.report(**lost),
-        reports.report(green, **many),
-        reports.report(red, is_partial=True),
-    ]
-    assert [headline(report) for report in found] == [
-        "1 model passed.",
-        "2 models passed.",
-        "1 of 2 models is red: red.",
-        "2 of 2 models are red: red, red.",
-        "Nothing was measured.",
-        "Nothing was measured. 1 test left no result.",
-        "1 model passed. 2 tests left no result. The session was ended before it was done.",
-        "1 of 1 model is red: red. The session was ended before it was done.",
-    ]
+def test_under_a_gate_that_only_warns_what_would_be_red_is_told_and_green(reports):
+    result = reports.regressed(mode="warn")
+    slow = result.variants["int8"]
+    assert (verdict_text(slow, result), slow.is_red) == ("warned: regressed", False)
+    assert check_text(slow.checks[-1]).startswith("int8: regression regressed (warned): batch 1: ")
+    assert [is_warned(check) for check in slow.checks] == [False, False, True]
+    assert not is_warned(reports.check("improved", "int8", "regression", gate="warn"))
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "spoken"),
+    [
+        (("passed", "failed", "refused"), "failed"),
+        (("passed", "unchanged", "advisory"), "advisory"),
+        (("passed", "improved"), "passed"),
+        (("passed", "new", "not_comparable"), "passed"),
+        (("inconclusive", "regressed"), "regressed"),
+        ((), None),
+    ],
+)
+def test_what_only_a_baseline_makes_of_a_variant_that_passed_does_not_speak_for_it(reports, outcomes, spoken):
+    checks = tuple(reports.check(outcome, "onnx", "regression") for outcome in outcomes)
+    assert outcome_of(reports.variant(checks=checks)) == spoken
+
+
+def test_nothing_has_to_be_done_about_what_passed_or_did_not_change(reports):
+    outcomes = ("passed", "improved", "unchanged", "new", "inconclusive", "regressed")
+    calm = [is_calm(reports.check(outcome, "onnx", "regression")) for outcome in outcomes]
+    assert calm == [True, True, True, False, False, False]
 
 
 # --- what stands beside the figures -----------------------------------------------------------------------------

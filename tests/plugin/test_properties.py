@@ -69,3 +69,33 @@ def test_an_arm_that_is_timed_only_for_context_has_no_properties(reports):
     own = reports.original().model_copy(update={"name": "original (n_jobs=-1)", "role": "context"})
     with_it, without = reports.result(reports.variant(), context=(own,)), reports.result(reports.variant())
     assert list(properties_of(with_it)) == list(properties_of(without))
+
+
+def test_a_gate_adds_each_variants_slow_down_and_outcome_and_its_own_verdict(reports):
+    def beside(result):
+        names = ("slowdown", "base_p50_ms", "regression", "verdict", "gate", "baseline")
+        return {name: value for name, value in properties_of(result) if name.rpartition(".")[2] in names}
+
+    assert beside(reports.regressed()) == {
+        "inferopt.churn.onnx.verdict": "passed",
+        "inferopt.churn.onnx.base_p50_ms": 0.5,
+        "inferopt.churn.onnx.slowdown": 0.003,
+        "inferopt.churn.onnx.regression": "passed",
+        "inferopt.churn.int8.verdict": "regressed",
+        "inferopt.churn.int8.base_p50_ms": 0.5,
+        "inferopt.churn.int8.slowdown": 0.004,
+        "inferopt.churn.int8.regression": "regressed",
+        "inferopt.churn.gate": "regressed",
+        "inferopt.churn.baseline": "merge base 81b4480",
+    }
+    assert beside(reports.new()) == {
+        "inferopt.new.onnx.verdict": "passed",
+        "inferopt.new.onnx.regression": "new",
+        "inferopt.new.gate": "new",
+    }
+
+
+def test_a_cell_without_a_slow_down_has_the_time_of_its_base(reports):
+    bare = reports.cell("inconclusive", 1, 0.1).model_copy(update={"slowdown": None})
+    found = dict(properties_of(reports.result(reports.variant(comparison=reports.comparison(bare)))))
+    assert ("inferopt.churn.onnx.base_p50_ms" in found, "inferopt.churn.onnx.slowdown" in found) == (True, False)

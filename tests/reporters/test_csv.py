@@ -72,3 +72,17 @@ def test_a_report_without_results_has_its_columns_alone(reports):
 def test_what_does_not_print_is_escaped_but_for_tabs_and_line_ends(reports):
     report = reports.report(reports.result(reports.variant("\x1b[31m\x00a\tb\r\nc\u202e\ud800")))
     assert shown(report, "variant")[-1] == ("\\x1b[31m\\x00a\tb\r\nc\\u202e\\ud800",)
+
+
+def test_a_variant_beside_its_baseline_has_its_slow_down(reports):
+    columns = ("variant", "batch_size", "gate", "regression", "baseline", "cell", "base_p50_ms", "slowdown")
+    assert shown(reports.report(reports.regressed(), reports.new()), *columns)[2:] == [
+        ("onnx", "1", "regressed", "passed", "merge base", "passed", "0.5", "0.003"),
+        ("onnx", "32", "regressed", "passed", "merge base", "", "", ""),
+        ("int8", "1", "regressed", "regressed", "merge base", "passed", "0.5", "0.004"),
+        ("int8", "32", "regressed", "regressed", "merge base", "", "", ""),
+        ("original", "1", "", "", "", "", "", ""),
+        ("original", "32", "", "", "", "", "", ""),
+        ("onnx", "1", "new", "new", "", "", "", ""),
+        ("onnx", "32", "new", "new", "", "", "", ""),
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from pytest_inferopt.domain.text import printable
 from pytest_inferopt.reporters._arms import LABEL_LIMIT
-from pytest_inferopt.reporters.html import Html
+from pytest_inferopt.reporters.html import Html, _with_short_curves
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
@@ -180,18 +181,21 @@ def several(reports):
 
 def test_every_chart_is_drawn_and_the_page_asks_for_nothing_and_says_nothing(visit, full):
     seen = visit(full)
-    assert seen.drawn() == [14, 0]
+    assert seen.drawn() == [17, 0]
     marks = {
         key: seen.page.locator(f'[data-model="model-1"][data-chart="{key}"] svg {mark}').count()
         for key, mark in {
             "pareto": ".mark-symbol path", "speedup": ".mark-symbol path", "latency": ".mark-line path",
             "throughput": ".mark-line path", "quantiles": ".mark-line path", "warmup": ".mark-line path",
-            "sizes": ".mark-rect path",
+            "sizes": ".mark-rect path", "distributions": ".mark-line path", "replicates": ".mark-symbol path",
+            "operators": ".mark-rect path",
         }.items()
     }  # fmt: skip
+    # Twelve replicates of each of three cells.
     # Pareto: three models and one outline; speed-up: two batches of one variant, one of the other.
     assert marks == {
         "pareto": 4, "speedup": 3, "latency": 4, "throughput": 4, "quantiles": 4, "warmup": 4, "sizes": 3,
+        "distributions": 2, "replicates": 36, "operators": 3,
     }  # fmt: skip
     assert (seen.said, [url for url in seen.asked if not url.endswith("/report.html")]) == ([], [])
 
@@ -224,6 +228,40 @@ def test_the_batch_size_of_a_distribution_can_be_chosen(visit, full):
     chart.get_by_label("Batch size").select_option("32")
     assert line.get_attribute("d") != before
     assert seen.said == []
+
+
+def test_the_cell_of_the_baselines_distribution_can_be_chosen_and_begins_with_the_slowest(visit, full):
+    seen = visit(full)
+    seen.drawn()
+    chart = seen.page.locator('[data-model="model-1"][data-chart="distributions"]')
+    line = chart.locator("svg .mark-line path").last
+    before = line.get_attribute("d")
+    picker = chart.get_by_label("Cell")
+    names = ["onnx at batch 1", "onnx at batch 32", "int8 at batch 1"]
+    assert (picker.locator("option").all_text_contents(), picker.input_value()) == (names, "2")
+    picker.select_option(label="onnx at batch 32")
+    assert line.get_attribute("d") != before
+    assert seen.said == []
+
+
+def test_a_replicate_stands_on_its_side_of_what_is_allowed(visit, full):
+    seen = visit(full)
+    seen.drawn()
+    chart = seen.page.locator('[data-model="model-1"][data-chart="replicates"]')
+    allowed = chart.locator("svg .role-mark.mark-rule line").nth(3).bounding_box()["x"]
+    dots = [dot.bounding_box()["x"] for dot in chart.locator("svg .mark-symbol path").all()]
+    assert [x > allowed for x in dots] == [False] * 24 + [True] * 12
+
+
+def test_the_operators_are_named_and_drawn_to_both_sides(visit, full):
+    seen = visit(full)
+    seen.drawn()
+    chart = seen.page.locator('[data-model="model-1"][data-chart="operators"]')
+    said = chart.locator("svg text").all_text_contents()
+    assert [text for text in said if "ms (" in text] == ["+0.021 ms (70 %)", "+0.012 ms (40 %)", "-0.003 ms (-10 %)"]
+    assert {"MatMul /dense/MatMul", "3 × Relu", "Softmax /out/Softmax"} <= set(said)
+    bars = [bar.bounding_box() for bar in chart.locator("svg .mark-rect path").all()]
+    assert bars[2]["x"] < bars[0]["x"] == bars[1]["x"]
 
 
 def test_a_click_on_a_head_sorts_by_figures_or_names_and_what_was_not_measured_stands_last(visit, written, reports):
@@ -287,7 +325,7 @@ def test_the_theme_can_be_chosen_where_storage_is_refused(visit, full):
     seen.page.reload()
     seen.page.get_by_role("button", name="Dark colours").click()
     assert seen.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 21, 27)"
-    assert (seen.drawn(), seen.said) == ([14, 0], [])
+    assert (seen.drawn(), seen.said) == ([17, 0], [])
 
 
 def test_a_printed_page_is_light_and_has_no_folds_and_cuts_no_table(visit, full):
@@ -340,7 +378,8 @@ def test_the_reports_json_can_be_taken_out(visit, full, reports):
 
     saved = Path(download.value.path()).read_text(encoding="utf-8")
     assert download.value.suggested_filename == "report.json"
-    assert parse_report(saved, where="download") == reports.full()
+    carried = _with_short_curves(reports.full().to_dict())
+    assert parse_report(saved, where="download") == parse_report(json.dumps(carried), where="page")
 
 
 def test_there_are_fifty_hostile_names():
@@ -363,7 +402,7 @@ def planted(reports, names):
 
 
 def few_charts(result):
-    """The result with so few figures that it has no more charts than Pareto, latency and size."""
+    """The result with so few figures that it has the charts of its gate, Pareto, latency and size, and no more."""
     none = {"p50_ms": None, "p99_ms": None, "throughput_rows_per_second": None, "quantiles_ms": (), "warmup_ms": ()}
 
     def stripped(variant):
@@ -387,7 +426,7 @@ def test_i106_hostile_names_are_text_only(visit, written, harmless, reports, nam
     quiet, plain = visit(path, java_script_enabled=False), visit(harmless, java_script_enabled=False)
     assert elements(quiet.page) == elements(plain.page)
     seen = visit(path)
-    assert seen.drawn() == [7 + 3 * len(names), 0]
+    assert seen.drawn() == [7 + 6 * len(names), 0]
     assert (seen.page.evaluate("window.__pwned"), seen.said) == (None, [])
     assert [url for url in seen.asked if not url.endswith("/report.html")] == []
     inside = set(seen.page.evaluate("[...document.querySelectorAll('.plot *')].map((e) => e.tagName)"))

@@ -156,3 +156,87 @@ def test_a_table_without_rows_is_left_out(reports, label):
     full, bare = drawn(reports.full()), drawn(reports.report(reports.result(reports.VariantResult(name="x"))))
     assert full.count(f"<summary>{label}</summary>") == 2
     assert bare.count(f"<summary>{label}</summary>") == (1 if label == "All batch sizes" else 0)
+
+
+# --- beside a baseline ------------------------------------------------------------------------------------------
+
+LIMIT = "allowed 2.0 % (0.4 × max_slowdown 5 %)"
+
+
+def test_what_is_slower_stands_first_and_in_the_cell_that_decided(reports):
+    text = drawn(reports.report(reports.regressed()))
+    assert section(text, "What is red")[2:] == [
+        f"- int8: regression regressed: batch 1: +0.4 % \\[-0.7, 1.5\\]; batch 16: +7.2 % \\[6.1, 8.3\\], {LIMIT}"
+    ]
+    assert tables(text)[1] == [
+        ["variant", "against the base", "at", "base ms", "here ms", "change", "size", "f1"],
+        ["int8", "❌ regressed", "batch 16 p50", "2.00", "2.14", "+7.2\xa0% [+6.1,+8.3]",
+         "9.8\xa0MB (was\xa09.4\xa0MB,\xa0+4.0\xa0%)", "0.9120 (was\xa00.9240,\xa0-0.0120)"],
+        ["onnx", "✅ passed", "batch 1 p50", "0.500", "0.501", "+0.3\xa0% [-0.8,+1.4]",
+         "9.8\xa0MB (was\xa09.4\xa0MB,\xa0+4.0\xa0%)", "0.9120 (was\xa00.9240,\xa0-0.0120)"],
+    ]  # fmt: skip
+    assert "To accept this as the new baseline:\n\n```sh\npytest --inferopt --inferopt-update-baseline\n```\n" in text
+
+
+def test_a_regression_stands_before_whatever_else_is_red(reports):
+    text = drawn(reports.full())
+    assert [line.partition(":")[2].split()[0] for line in section(text, "What is red") if line.startswith("- ")] == [
+        "regression", "accuracy", "conversion",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("build", "row"),
+    [
+        ("unchanged", ["onnx", "✅ unchanged", "–", "–", "–", "same\xa0file", "–", "–"]),
+        ("new", ["onnx", "⚠️ new", "–", "–", "–", "new", "–", "–"]),
+        ("missing", ["fp16", "❌ missing", "–", "–", "–", "missing", "–", "–"]),
+    ],
+)
+def test_a_variant_without_a_figure_of_its_base_says_why(reports, build, row):
+    text = drawn(reports.report(getattr(reports, build)()))
+    assert tables(text)[1][1] == row
+    assert "All that was compared with the base" not in text
+
+
+def test_all_cells_are_folded_away_and_an_advisory_one_says_why(reports):
+    rows = tables(drawn(reports.report(reports.with_tails())))[2]
+    weak = reports.cell("inconclusive", 1, 0.1, calls=None).model_copy(update={"slowdown": None})
+    bare = reports.result(reports.variant(comparison=reports.comparison(weak)), gate=reports.gate("inconclusive"))
+    assert rows[3:] == [
+        ["onnx", "1", "p95", "regressed", "0.800", "1.05", "+31.0\xa0% [+29.9,+32.1]", "4.2\xa0%", "12", "4,800"],
+        ["onnx", "16", "p95", "advisory: 480 calls an arm, needs 3,000", "3.10", "3.47", "+12.0\xa0% [+10.9,+13.1]",
+         "4.2\xa0%", "12", "480"],
+    ]  # fmt: skip
+    assert tables(drawn(reports.report(bare)))[1][1] == [
+        "onnx", "1", "p50", "inconclusive", "0.500", "0.550", "–", "–", "–", "–",
+    ]  # fmt: skip
+
+
+def test_operators_without_a_batch_size_or_a_share_have_dashes(reports):
+    operator = reports.OPERATORS[0].model_copy(update={"share": None})
+    found = reports.variant(comparison=reports.comparison(operators=(operator,)))
+    text = drawn(reports.report(reports.result(found, gate=reports.gate("regressed"))))
+    assert tables(text)[1][1] == ["onnx", "–", "MatMul /dense/MatMul", "0.120", "0.141", "+0.0210", "–"]
+
+
+def test_a_gate_that_only_warns_has_no_section_of_what_is_red(reports):
+    text = drawn(reports.report(reports.regressed(mode="warn")))
+    assert text.startswith("# ✅ inferopt: 1 model passed; warned: churn: int8 at batch 16 is 7.2 % slower")
+    assert "## What is red" not in text
+    assert tables(text)[0][3][1] == "⚠️ warned: regressed"
+    assert tables(text)[1][1][1] == "⚠️ regressed (warned)"
+
+
+def test_the_chance_of_a_red_session_and_what_is_not_protected_stand_at_the_top(reports):
+    text = drawn(reports.report(reports.improved(), reports.improved("b"), reports.new()))
+    assert text.splitlines()[0] == "# ✅ inferopt: 3 models passed; new is not protected: no baseline."
+    assert text.splitlines()[4] == "2 gates, each red by chance in at most 1 %: at most 2 % for the session"
+
+
+def test_what_cannot_be_compared_is_told_with_its_next_step_and_what_the_gate_tells_is_not_told_twice(reports):
+    unlike = reports.check("not_comparable", "onnx", "regression", reason="its inputs changed.", next_step="Accept it.")
+    gate = reports.unmeasured_gate("not_comparable", reason="the inputs of onnx changed.")
+    text = drawn(reports.report(reports.result(reports.variant(checks=(unlike,)), gate=gate)))
+    assert "- onnx: regression not comparable: its inputs changed.\n  - Next: Accept it.\n" in text
+    assert "regression inconclusive" not in drawn(reports.report(reports.inconclusive()))

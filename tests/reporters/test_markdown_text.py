@@ -49,3 +49,18 @@ def test_a_figure_breaks_only_before_its_first_bracket(text, markdown):
 
 def test_a_block_of_code_has_a_fence_that_its_text_cannot_close():
     assert code_block("pytest -k '````'\nrm") == "`````sh\npytest -k '````'\\nrm\n`````"
+
+
+@pytest.mark.parametrize(
+    ("text", "markdown"),
+    [
+        ("than merge base 3f9c2e1, allowed", "than merge base `3f9c2e1`, allowed"),
+        ("3f9c2e1; and", "`3f9c2e1`; and"),
+        ("3f9c2e1,", "`3f9c2e1,`"),
+        ("3f9c2e1,@admin", "`3f9c2e1,@admin`"),
+        ("x3f9c2e1, y", "x3f9c2e1, y"),
+        ("a , b ; c", "a , b ; c"),
+    ],
+)
+def test_a_commit_stands_in_code_without_the_comma_behind_it(text, markdown):
+    assert inline(text) == markdown

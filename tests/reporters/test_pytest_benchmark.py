@@ -211,3 +211,24 @@ def test_machine_commit_and_time_stand_in_the_places_of_pytest_benchmark(reports
         "written_by": "pytest-inferopt 0.1.0",
     }
     assert document(reports.empty())["commit_info"]["id"] == "unversioned"
+
+
+def test_a_variant_beside_its_baseline_carries_its_slow_down_and_the_commit(reports):
+    beside = ("regression", "baseline_commit", "base_p50_ms", "slowdown", "slowdown_low", "slowdown_high")
+
+    def extra(result):
+        found = document(reports.report(result))["benchmarks"]
+        return [[one["extra_info"][name] for name in beside] for one in found if "slowdown" in one["extra_info"]]
+
+    commit = "81b4480d5a6f7e8c90123456789abcdef0123456"
+    bare = reports.cell("inconclusive", 1, 0.1).model_copy(update={"slowdown": None, "base_ms": NAN})
+    lost = reports.result(reports.variant(comparison=reports.comparison(bare)), gate=reports.gate("inconclusive"))
+    assert extra(reports.regressed()) == [
+        ["passed", commit, 0.5, 0.003, pytest.approx(-0.008), pytest.approx(0.014)],
+        ["passed", commit, None, None, None, None],
+        ["regressed", commit, 0.5, 0.004, pytest.approx(-0.007), pytest.approx(0.015)],
+        ["regressed", commit, None, None, None, None],
+    ]
+    assert extra(lost) == [[None, commit, None, None, None, None]] * 2
+    assert extra(reports.new()) == [["new", None, None, None, None, None]] * 2
+    assert extra(reports.result(reports.variant())) == []

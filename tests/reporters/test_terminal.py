@@ -6,6 +6,7 @@ from textwrap import dedent
 import pytest
 
 from pytest_inferopt.domain.environment import Environment
+from pytest_inferopt.domain.gate_summary import gate_lines
 from pytest_inferopt.domain.report import Report
 from pytest_inferopt.domain.request import OptimizationRequest
 from pytest_inferopt.domain.result import (
@@ -325,4 +326,91 @@ def test_hostile_names_are_inert():
     assert drawn.count(inert) >= 12
     assert "\x1b" not in drawn
     assert "\u202e" not in drawn
+    assert not [line for line in drawn.splitlines() if line.startswith("b[/red]")]
+
+
+# --- beside a baseline ------------------------------------------------------------------------------------------
+
+
+def shown(*results):
+    """The lines of these results, without titles, calls and what the steps did."""
+    left_out = ("==", "  timed:", "  onnx: opset", "  onnx: onnx_conversion", "  onnx, int8:", "  on the Pareto")
+    return [line for line in rendered(*results).splitlines() if not line.startswith(left_out)]
+
+
+def test_a_gate_is_a_column_and_below_the_table_its_verdict_with_what_is_behind_it(reports):
+    table = """
+        variant              size  f1                             batch 1 p50/p95/p99 ms  batch 16 p50  speed-up        vs base             verdict
+        original sklearn  41.2 MB  0.9120                         4.00 / 5.80 / 5.96                 –  –               –                   reference
+        onnx               9.8 MB  0.9120 (1.0000 [0.990,1.010])  0.500 / 0.725 / 0.745              –  8.0× [7.8,8.2]  +0.3 % [-0.8,+1.4]  passed, best
+        int8               9.8 MB  0.9120 (1.0000 [0.990,1.010])  0.500 / 0.725 / 0.745              –  8.0× [7.8,8.2]  +0.4 % [-0.7,+1.5]  regressed
+    """
+    slow = "int8 at batch 16 is 7.2 % slower [6.1, 8.3] than merge base 81b4480, allowed 2.0 %"
+    assert shown(reports.regressed()) == [
+        *text(table).splitlines(),
+        *(f"  {line}" for line in gate_lines(reports.regressed())),
+        f"inferopt: 1 of 1 model is red: churn: {slow}.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("build", "column", "verdict"),
+    [
+        ("unchanged", "same file", "passed"),
+        ("new", "new", "passed"),
+        ("inconclusive", "+0.3 % [-0.8,+1.4]", "passed"),
+        ("contaminated", "+6.1 % [+5.0,+7.2]", "passed"),
+        ("improved", "-9.0 % [-10.1,-7.9]", "passed"),
+        ("with_tails", "+0.3 % [-0.8,+1.4]", "regressed"),
+    ],
+)
+def test_the_column_has_the_change_or_why_there_is_none(reports, build, column, verdict):
+    row = rendered(getattr(reports, build)()).splitlines()[3]
+    cells = [cell.strip() for cell in row.partition("8.0× [7.8,8.2]")[2].split("  ") if cell]
+    assert cells == [column, verdict]
+
+
+def test_what_is_missing_or_cannot_be_compared_is_told_by_its_check_with_what_to_do(reports):
+    assert shown(reports.missing())[-6:] == [
+        (
+            "  gate: unchanged: the same files as merge base 81b4480, so nothing was measured; "
+            "fp16 of merge base 81b4480 is missing"
+        ),
+        "    baseline merge base 81b4480 (main, saved 2030-01-01 02:03 UTC)",
+        "  accept: pytest --inferopt --inferopt-update-baseline",
+        "  fp16: regression missing: merge base 81b4480 has it.",
+        "    next: Ask for it again.",
+        "inferopt: 1 of 1 model is red: gone: fp16 of merge base 81b4480 is missing.",
+    ]
+
+
+def test_a_gate_that_only_warns_is_green_and_says_what_it_would_have_failed(reports):
+    lines = shown(reports.regressed(mode="warn"))
+    assert lines[3].endswith("  warned: regressed")
+    assert lines[-1].startswith("inferopt: 1 model passed; warned: churn: int8 at batch 16 is 7.2 % slower")
+
+
+def test_a_session_says_whom_it_does_not_protect_and_how_far_it_can_be_wrong(reports):
+    assert rendered(reports.improved(), reports.improved("b"), reports.new()).splitlines()[-2:] == [
+        "inferopt: 3 models passed; new is not protected: no baseline.",
+        "2 gates, each red by chance in at most 1 %: at most 2 % for the session",
+    ]
+    assert rendered(reports.new()).splitlines()[-1] == "inferopt: 1 model passed; not protected: no baseline."
+
+
+@pytest.mark.parametrize("columns", [80, 100, 110, 120, 130, 140, 160, 180, 250])
+def test_a_narrow_terminal_leaves_out_the_interval_of_the_change_and_then_the_change(monkeypatch, reports, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    table = rendered(reports.improved()).splitlines()[1:4]
+    assert max(map(len, table)) <= columns
+    assert "…" not in "".join(table)
+    assert table[2].endswith("passed")
+    assert ("-9.0 %" in table[2], "-9.0 % [-10.1,-7.9]" in table[2]) == (columns > 80, columns >= 110)
+
+
+def test_hostile_names_of_a_gate_are_inert(reports):
+    drawn = Terminal().render(reports.hostile(HOSTILE))
+    # A name in the base, the branch, the notes, the operators and the reasons of a gate.
+    assert drawn.count(r"\x1b[31m[red]a\nb[/red]:smile:\u202e") > 40
+    assert not set("\x1b\u202e") & set(drawn)
     assert not [line for line in drawn.splitlines() if line.startswith("b[/red]")]
