@@ -17,6 +17,7 @@ from pytest_inferopt.api import Subject, run
 from pytest_inferopt.domain.artifact import Dataset
 from pytest_inferopt.domain.request import parse_request
 from pytest_inferopt.engine.execute import Worker
+from pytest_inferopt.engine.run import RunMode
 from pytest_inferopt.engine.store import Store
 from pytest_inferopt.errors import UsageError, WorkerError
 
@@ -53,7 +54,7 @@ def optimize(tmp_path, worker):
     def optimize(model, *, subject=None, using=None, reuse=True, **fields):
         request = parse_request({**QUICK, **fields}, where="test")
         given = subject or Subject(model, Dataset(ROWS, LABELS), by_value=(sys.modules[__name__],))
-        return run(request, given, worker=using or worker, store=Store(tmp_path / "store"), reuse=reuse)
+        return run(request, given, worker=using or worker, store=Store(tmp_path / "store"), mode=RunMode(reuse=reuse))
 
     return optimize
 

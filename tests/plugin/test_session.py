@@ -24,7 +24,7 @@ def test_without_the_option_inferopt_tests_are_skipped_with_the_reason(repo):
 def test_the_header_tells_version_machine_and_how_latency_is_measured(inferopt_run):
     result = inferopt_run("def test_nothing(): pass\n", fast=False)
     result.stdout.re_match_lines(
-        [r"inferopt: 0\.1\.0 · cpu \d+×.+ · 1 thread · 100\+1000 iterations · batch 1,16,32,64 · no baseline"]
+        [r"inferopt: 0\.1\.0 · cpu \d+×.+ · 1 thread · 100\+1000 iterations · batch 1,16,32,64 · baseline auto"]
     )
 
 
@@ -80,7 +80,7 @@ def test_a_body_that_skips_or_fails_by_itself_does_not_hide_a_red_result(inferop
     )
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
-        ["inferopt: large: 1 of 3 checks is red", f"  the test's own code then ended with {told}"]
+        ["inferopt: large: 1 of 4 checks is red", f"  the test's own code then ended with {told}"]
     )
 
 

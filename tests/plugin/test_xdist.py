@@ -108,7 +108,7 @@ def test_h101_a_value_that_only_a_worker_can_judge_leads_to_no_internal_error(di
         lines.no_fnmatch_line("*Traceback*")
 
 
-@pytest.mark.parametrize("option", ["--inferopt-iterations=0", "--inferopt-report=hmtl", "--inferopt-gate=strict"])
+@pytest.mark.parametrize("option", ["--inferopt-iterations=0", "--inferopt-report=hmtl", "--inferopt-gate=stern"])
 def test_h101_a_value_that_is_wrong_is_a_usage_error_before_any_worker_starts(distributed, option):
     run, report = distributed("def test_digits(inferopt): pass\n", option)
     assert (run.ret, report) == (4, None)

@@ -33,7 +33,7 @@ def test_budgets_that_are_broken_fail_the_test_with_their_figures_and_what_to_do
     result.assert_outcomes(failed=1)
     result.stdout.re_match_lines(
         [
-            r"inferopt: digits: 2 of 4 checks are red",
+            r"inferopt: digits: 2 of 5 checks are red",
             r"  optimized: budget size<0\.5kB failed: \d+\.\d kB, [\d,]+ bytes\.",
             r"    next: Use a smaller model or a technique that shrinks it, or allow more\.",
             r"  optimized: budget p95@batch7<0\.0001ms failed: [\d.]+ ms \[[\d.]+, [\d.]+\] over 6 processes of 200 .*",

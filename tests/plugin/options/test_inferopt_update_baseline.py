@@ -1,7 +1,13 @@
-"""--inferopt-update-baseline."""
+"""--inferopt-update-baseline; what it accepts is in tests/plugin/test_baselines.py."""
 
 from __future__ import annotations
 
 
-def test_it_is_refused_by_name_until_it_is_built(usage_error):
-    usage_error("--inferopt-update-baseline", "--inferopt-update-baseline is set, but baselines are not part")
+def test_nothing_is_compared_and_what_was_measured_is_accepted(holds):
+    run = holds("result.gate is None", "--inferopt-update-baseline")
+    run.stdout.fnmatch_lines(["inferopt: * · accepting a new baseline", "*accepted as the baseline: optimized*"])
+
+
+def test_the_next_run_finds_it(holds):
+    holds("True", "--inferopt-update-baseline")
+    holds("result.gate.verdict == 'unchanged'")
