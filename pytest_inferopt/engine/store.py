@@ -305,8 +305,9 @@ def entry_key(test_id: str, name: str) -> str:
     Names that differ only in case, in their normal form or beyond their first characters do not meet, because the
     digest is of the name as it is. What is no text counts as it is escaped in records.
     """
-    digest = hashlib.sha256(f"{test_id}\0{name}".encode("utf-8", "backslashreplace")).hexdigest()
-    readable = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:READABLE_CHARACTERS]
+    escaped = name.encode("utf-8", "backslashreplace").decode()
+    digest = hashlib.sha256(f"{test_id}\0{escaped}".encode("utf-8", "backslashreplace")).hexdigest()
+    readable = re.sub(r"[^a-z0-9]+", "-", escaped.lower()).strip("-")[:READABLE_CHARACTERS]
     return f"{readable}-{digest[:16]}" if readable else digest[:16]
 
 

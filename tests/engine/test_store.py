@@ -494,7 +494,7 @@ def test_f84_names_that_a_filesystem_may_take_for_one_have_keys_of_their_own():
 
 
 def test_a_name_that_is_no_text_has_the_key_of_what_stands_in_its_record():
-    assert entry_key("test_\udcff.py::a", "b") == entry_key("test_\\udcff.py::a", "b")
+    assert entry_key("test_\udcff.py::a", "b\udcff") == entry_key("test_\\udcff.py::a", "b\\udcff")
 
 
 def test_the_same_call_of_the_same_test_has_the_same_key():
