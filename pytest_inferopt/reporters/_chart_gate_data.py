@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_inferopt.domain.comparison import CellComparison
-    from pytest_inferopt.domain.result import RunResult
+    from pytest_inferopt.domain.result import Interval, RunResult
     from pytest_inferopt.reporters._arms import Arm
 
 __all__ = ["gate_datasets"]
@@ -48,12 +48,13 @@ def gate_datasets(result: RunResult, arms: tuple[Arm, ...]) -> dict[str, Rows]:
         "replicates": [
             {
                 **_of_cell(number, arm, cell),
-                **_slowdown(cell),
+                **_slowdown(found.estimate, found.interval),
+                "outcome": cell.outcome,
                 "at": [*place_of(arm, result), "comparison", "cells", at],
                 "field": "values",
             }
             for number, arm, at, cell in cells
-            if cell.values and cell.slowdown is not None and cell.slowdown.estimate is not None
+            if cell.values and (found := cell.slowdown) is not None and found.estimate is not None
         ],
         "slowdown_limits": [
             {"name": f"{name} {100 * limit:.3g} %", "slowdown": limit} for name, limit in limits.items() if limit
@@ -76,17 +77,10 @@ def _curve(points: list[float]) -> dict[str, Any]:
     return {"last": max(len(points) - 1, 1), "low": _short(min(points)), "high": _short(max(points))}
 
 
-def _slowdown(cell: CellComparison) -> dict[str, Any]:
-    found = cell.slowdown
-    if found is None or found.estimate is None:
-        return {}
-    low, high = found.interval.low, found.interval.high
-    # A limit that the replicates cannot carry is drawn as none, and the table says so.
-    limits = {
-        "low": _short(found.estimate if low is None else low),
-        "high": _short(found.estimate if high is None else high),
-    }
-    return {"estimate": _short(found.estimate), **limits, "outcome": cell.outcome}
+def _slowdown(estimate: float, interval: Interval) -> dict[str, Any]:
+    """A limit that the replicates cannot carry is drawn as none, and the table says so."""
+    low, high = (estimate if limit is None else limit for limit in (interval.low, interval.high))
+    return {"estimate": _short(estimate), "low": _short(low), "high": _short(high)}
 
 
 def _operators(arm: Arm) -> Iterator[dict[str, Any]]:

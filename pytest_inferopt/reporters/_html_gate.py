@@ -85,7 +85,7 @@ def gate_section(result: RunResult, arms: tuple[Arm, ...]) -> GateSection | None
     mark = mark_of_gate(result)
     return GateSection(
         mark=mark,
-        sentence=text(gate_sentence(result).removeprefix(f"{mark.word}: ")),
+        sentence=text(gate_sentence(result).removeprefix(mark.word).lstrip(":, ")),
         figures=tuple(_figures(result, gate)),
         facts=tuple(Fact(name.capitalize(), text(value)) for name, value in gate_facts(gate) if name in SHOWN_FACTS),
         variants=_variants_table(result, arms),

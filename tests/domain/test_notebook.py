@@ -104,3 +104,11 @@ def test_nothing_is_fetched_and_mathematics_between_dollars_is_left_alone(report
     assert html.startswith('<div class="tex2jax_ignore mathjax_ignore"')
     assert not {"src=", "href=", "url(", "<style", "<script"} & {part for part in html.split() if "=" in part}
     assert "http" not in html
+
+
+def test_a_gate_stands_below_the_table_line_by_line_and_a_warning_is_marked(reports):
+    result = reports.regressed(mode="warn")
+    page = Page(result._repr_html_())
+    assert [row[1] for row in page.rows] == ["verdict", "reference", "✅ passed, best", "⚠️ warned: regressed"]
+    lines = [line for line in page.lines if line]
+    assert lines[: 1 + len(gate_lines(result))] == ["inferopt: churn – ✅ passed", *gate_lines(result)]

@@ -460,3 +460,188 @@ def test_the_templates_are_found_in_a_checkout_and_in_a_wheel(tmp_path):
 @pytest.mark.parametrize(("autoescape", "shown"), [(True, "&lt;b&gt;"), (False, "<b>")])
 def test_a_template_escapes_markup_where_it_was_asked_to(autoescape, shown):
     assert environment(autoescape=autoescape).from_string("{{ name }}").render(name="<b>") == shown
+
+
+# --- beside a baseline ------------------------------------------------------------------------------------------
+
+
+def section_of(reports, result):
+    """The page of one result, from the heading of its gate up to the table of its variants."""
+    html = Html().render(reports.report(result))
+    _, _, below = html.partition("<h3>Against the baseline</h3>")
+    return Page(below.partition("<h3>Variants")[0])
+
+
+def facts(page):
+    """The facts of a page by name."""
+    return dict(zip(page.all("dt"), page.all("dd"), strict=True))
+
+
+def test_a_gate_says_its_verdict_its_figures_and_what_they_rest_on(reports):
+    page = section_of(reports, reports.regressed())
+    sentence = "int8 at batch 16 is 7.2 % slower [6.1, 8.3] than merge base 81b4480"
+    assert page.all("p", class_="decision") == [f"regressed {sentence}, {reports.ALLOWED}"]
+    assert facts(page) == {
+        "Slow-down": "+7.2 % int8 at batch 16 [+6.1, +8.3]",
+        "All batch sizes together": "+3.4 % [+2.3, +4.5]",
+        "Allowed": "2 % 5 % is surely caught",
+        "Control": "+0.1 % a second copy of the baseline [-0.3, +0.5]",
+        "Processes": "12 looked at 2×, 21 s",
+        "Baseline": "merge base 81b4480 (main, saved 2030-01-01 02:03 UTC)",
+        "Machine": (
+            "steal 0.4 % (at worst 2.1 %), waiting for a processor 1.3 %, 2,595 to 3,101 MHz, "
+            "1,234 involuntary switches, 1 process taken again"
+        ),
+    }
+    assert page.all("li") == ["int8: the base ran under this runtime"]
+    assert page.all("code") == ["pytest --inferopt --inferopt-update-baseline"]
+
+
+def test_the_tables_of_a_gate_hold_all_figures(reports):
+    page = section_of(reports, reports.regressed())
+    times, now = "9.8 MB was 9.4 MB, +4.0 %", "0.9120 was 0.9240, -0.0120"
+    assert page.all("caption") == [
+        "Each variant beside its baseline, in the cell that decided", "All that was compared with the baseline",
+        "Operators that account for it", "The baseline's machine and this one, where they differ",
+    ]  # fmt: skip
+    assert [row for row in page.all("tr") if not row.startswith(("Variant", "What"))] == [
+        f"onnx passed batch 1 p50 0.500 0.501 +0.3 % [-0.8, +1.4] {times} {now}",
+        f"int8 regressed batch 16 p50 2.00 2.14 +7.2 % [+6.1, +8.3] {times} {now}",
+        "onnx 1 p50 passed 0.500 0.501 +0.3 % [-0.8, +1.4] 4.2 % 12 4,800",
+        "onnx 16 p50 passed 2.50 2.50 -0.2 % [-1.3, +0.9] 4.2 % 12 4,800",
+        "int8 1 p50 passed 0.500 0.502 +0.4 % [-0.7, +1.5] 4.2 % 12 4,800",
+        "int8 16 p50 regressed 2.00 2.14 +7.2 % [+6.1, +8.3] 4.2 % 12 4,800",
+        "int8 16 MatMul /dense/MatMul 0.120 0.141 +0.0210 70 %",
+        "int8 16 3 × Relu – 0.0120 +0.0120 40 %",
+        "int8 16 Softmax /out/Softmax 0.0200 0.0170 -0.0030 -10 %",
+        "onnxruntime 1.30.0 1.31.1",
+        "processor 4× Intel Xeon 2× Intel Xeon",
+    ]
+
+
+def test_a_gate_that_had_nothing_to_measure_has_a_sentence_and_no_figures(reports):
+    new, same = section_of(reports, reports.new()), section_of(reports, reports.unchanged())
+    assert new.all("p") == ["new not protected: no baseline of test_new at the merge base 81b4480."]
+    assert same.all("p") == ["unchanged the same files as merge base 81b4480, so nothing was measured"]
+    assert facts(new) == {"Allowed": "2 % 5 % is surely caught"}
+    assert [row for row in new.all("tr") if row.startswith("onnx")] == ["onnx new – – – new 9.8 MB 0.9120"]
+
+
+def test_a_disturbed_control_is_marked_and_what_no_replicate_carries_is_a_dash(reports):
+    html = Html().render(reports.report(reports.contaminated()))
+    assert '<div class="warn"><dt>Control</dt>' in html
+    bare = reports.cell("inconclusive", 1, 0.1, calls=None).model_copy(update={"slowdown": None})
+    wide = reports.slowdown(0.1).model_copy(
+        update={"interval": reports.Interval(low=None, high=None), "detectable": None}
+    )
+    cells = bare, reports.cell("inconclusive", 16, 0.1, slowdown=wide)
+    operator = reports.OPERATORS[0].model_copy(update={"share": None})
+    unsure = reports.check("inconclusive", "onnx", "regression")
+    found = reports.variant(
+        comparison=reports.comparison(*cells, score_change=None, operators=(operator,)),
+        checks=(unsure,),
+        accuracy=None,
+    )
+    lone = reports.result(found, reports.variant("x"), gate=reports.gate("inconclusive", allowed=None))
+    page = section_of(reports, lone)
+    assert [row for row in page.all("tr") if row.startswith("onnx ")] == [
+        "onnx inconclusive batch 16 p50 0.500 0.550 +10.0 % 9.8 MB was 9.4 MB, +4.0 % – was 0.9240, not comparable",
+        "onnx 1 p50 inconclusive 0.500 0.550 – – – –",
+        "onnx 16 p50 inconclusive 0.500 0.550 +10.0 % – 12 4,800",
+        "onnx – MatMul /dense/MatMul 0.120 0.141 +0.0210 –",
+    ]
+    assert facts(page)["Slow-down"] == "+10.0 % onnx at batch 16"
+    assert "Allowed" not in facts(page)
+
+
+def test_a_few_facts_of_a_gate_may_be_unknown(reports):
+    gate = reports.gate("passed", caught=None, seconds=None, together=None, control=None, disturbance=None)
+    page = section_of(reports, reports.result(reports.compared("passed"), gate=gate))
+    baseline = "merge base 81b4480 (main, saved 2030-01-01 02:03 UTC)"
+    assert facts(page) == {"Allowed": "2 %", "Processes": "12 looked at 2×", "Baseline": baseline}
+
+
+def test_a_weak_slow_down_is_marked_in_the_table_of_variants(reports):
+    weak = reports.compared("advisory", reports.cell("advisory", 1, 0.003))
+    rows = Page(Html().render(reports.report(reports.result(weak, gate=reports.gate("advisory"))))).all("tr")
+    assert [row for row in rows if row.endswith("+0.3 %~ [-0.8, +1.4]")]
+
+
+def test_under_a_gate_that_only_warns_nothing_is_red_and_everything_says_so(reports):
+    page = Page(Html().render(reports.report(reports.regressed(mode="warn"), reports.improved())))
+    assert page.all("h1")[0].startswith("Passed 2 models passed; warned: churn: int8 at batch 16 is 7.2 % slower")
+    assert (page.all("li", class_="bad"), page.all("tr", class_="bad")) == (
+        [],
+        # The cell itself is proven slower, whatever the gate does about it.
+        ["int8 16 p50 regressed 2.00 2.14 +7.2 % [+6.1, +8.3] 4.2 % 12 4,800"],
+    )
+    assert page.all("li", class_="warn")[0].startswith("int8: regression regressed (warned): batch 1: +0.4 %")
+    assert [badge for badge in page.all("span", class_="badge warn") if "warned" in badge] == [
+        "warned", "regressed (warned)", "warned", "regressed (warned)", "regressed (warned)", "warned: regressed",
+        "regressed (warned)",
+    ]  # fmt: skip
+
+
+def test_the_overview_has_each_gates_verdict_and_the_verdict_how_far_all_can_be_wrong(reports):
+    page = Page(Html().render(reports.report(reports.improved(), reports.inconclusive(), reports.result(name="none"))))
+    head, *rows = page.all("tr")[:4]
+    assert head.startswith("Model Verdict Gate Variant")
+    assert [row.split()[:4] for row in rows] == [
+        ["quicker", "passed", "passed", "onnx"], ["unsure", "passed", "inconclusive", "onnx"],
+        ["none", "passed", "–", "–"],
+    ]  # fmt: skip
+    assert facts(page)["Gates"] == "2 gates, each red by chance in at most 1 %: at most 2 % for the session"
+
+
+def test_without_a_gate_there_is_neither_its_section_nor_its_column(reports):
+    html = Html().render(reports.report(reports.result(reports.variant()), reports.result(reports.variant(), name="b")))
+    page = Page(html)
+    assert "Against the baseline" not in page.all("h3")
+    assert not [row for row in page.all("tr") if "vs base" in row or "Gate" in row]
+
+
+def test_the_charts_of_a_gate_take_their_curves_from_the_json_and_name_each_cell(reports):
+    found = reports.regressed()
+    data = datasets_of(found, arms_of(found))
+    place = ["variants", "int8", "comparison", "cells", 1]
+    of_it = {"arm": 2, "label": "int8", "cell": 3, "name": "int8 at batch 16", "at": place}
+    assert data["distributions"][-2:] == [
+        {**of_it, "side": "baseline", "last": 100, "low": 1.0, "high": 3.0, "field": "base_quantiles_ms"},
+        {**of_it, "side": "here", "last": 100, "low": 1.072, "high": 3.216, "field": "head_quantiles_ms"},
+    ]
+    limits = {"estimate": 0.072, "low": 0.061, "high": 0.083, "outcome": "regressed"}
+    assert data["replicates"][-1] == {**of_it, **limits, "field": "values"}
+    assert data["slowdown_limits"] == [
+        {"name": "allowed 2 %", "slowdown": 0.02}, {"name": "caught 5 %", "slowdown": 0.05},
+    ]  # fmt: skip
+    assert data["operators"][-1] == {
+        "arm": 2, "label": "int8", "row": 2, "name": "Softmax /out/Softmax", "ms": -0.003, "text": "-0.003 ms (-10 %)",
+    }  # fmt: skip
+
+
+def test_a_tail_has_replicates_and_no_curve_and_only_what_is_known_is_drawn(reports):
+    bare = reports.cell("inconclusive", 1, 0.1, values=()).model_copy(update={"slowdown": None})
+    wide = reports.slowdown(0.1).model_copy(update={"interval": reports.Interval(low=None, high=None)})
+    found = reports.variant(comparison=reports.comparison(
+        bare, reports.cell("advisory", 1, 0.1, percentile=95, slowdown=wide), operators=(
+            reports.OPERATORS[0].model_copy(update={"share": None}),),
+    ))  # fmt: skip
+    result = reports.result(found)
+    data = datasets_of(result, arms_of(result))
+    assert [row["name"] for row in data["distributions"]] == ["onnx at batch 1"] * 2
+    assert [(row["name"], row["low"], row["high"]) for row in data["replicates"]] == [
+        ("onnx at batch 1, p95", 0.1, 0.1)
+    ]
+    assert (data["slowdown_limits"], data["operators"][0]["text"]) == ([], "+0.021 ms")
+    specs = Page(Html().render(reports.report(result))).data("charts-json")["models"]["model-1"]["specs"]
+    assert {"replicates", "distributions", "operators"} <= set(specs)
+    for spec in specs.values():
+        alt.Chart.from_dict(spec, validate=True)
+
+
+def test_replicates_that_all_say_nothing_have_an_axis_around_nothing(reports):
+    still = reports.slowdown(0.0, 0.0)
+    found = reports.variant(comparison=reports.comparison(reports.cell("passed", 1, 0.0, slowdown=still)))
+    page = Page(Html().render(reports.report(reports.result(found))))
+    layers = page.data("charts-json")["models"]["model-1"]["specs"]["replicates"]["layer"]
+    assert layers[1]["encoding"]["x"]["scale"]["domain"] == [-1e-06, 1e-06]
