@@ -85,6 +85,14 @@ def test_whatever_a_step_depends_on_makes_another_key(started, change):
     assert not found_again(started(**change))
 
 
+def test_the_conversion_which_is_no_technique_is_found_again_too(started, done):
+    conversion = TechniqueSpec(name="onnx_conversion")
+    first = started()
+    assert first.find("original", "a", conversion) is None
+    first.keep("a", done)
+    assert found_again(started(), conversion)
+
+
 @pytest.mark.usefixtures("kept")
 def test_another_option_is_another_step(started):
     assert not found_again(started(), TechniqueSpec(name="quantization", options={"precision": "uint8"}))
