@@ -74,7 +74,7 @@ class Comparing:
         self._tools = tools
         self._making_seconds = making_seconds
         self._here = Environment.here()
-        self._pairs: list[tuple[Variant, Pair]] = []
+        self._pairs: dict[tuple[str, str], tuple[list[Variant], Pair]] = {}
 
     def gate(self, variants: Sequence[Variant], p50_ms: Mapping[str, Mapping[int, float]]) -> Gate:
         """Compare the variants: each gets its comparison and its checks.
@@ -95,9 +95,25 @@ class Comparing:
             self._sort_out(variant, self._baseline, p50_ms)
         caveat = runtime_change(self._baseline.manifest.environment, self._here)
         gate = self._judged(caveat) if self._pairs else self._unmeasured(variants)
+        told = self._beside_the_gate(variants) if self._pairs else ()
         limits = self._request.slowdown_limits
         return gate.model_copy(
-            update={"baseline": self._baseline.identity, "allowed": limits.allowed, "caught": limits.caught}
+            update={
+                "baseline": self._baseline.identity,
+                "allowed": limits.allowed,
+                "caught": limits.caught,
+                "notes": (*gate.notes, *told),
+            }
+        )
+
+    def _beside_the_gate(self, variants: Sequence[Variant]) -> tuple[str, ...]:
+        """The variants that the verdict says nothing of, and why."""
+        judged = {variant.name for found, _ in self._pairs.values() for variant in found}
+        return tuple(
+            f"{variant.name}: {check.outcome.replace('_', ' ')}: {check.reason.removesuffix('.')}"
+            for variant in variants
+            for check in variant.checks
+            if variant.name not in judged and check.kind == "regression"
         )
 
     def gone(self, names: Sequence[str]) -> dict[str, VariantResult]:
@@ -142,8 +158,14 @@ class Comparing:
         if outcome is not None:
             self._tell(variant, outcome, reason, next_step)
             return
+        if change := setting_change(found.manifest, self._request):
+            self._note(variant, f"since the baseline, {change}; both files ran as this request says")
+        # Variants that are the same files are measured once.
+        files = base.sha256, variant.kept.sha256
         try:
-            self._pairs.append((variant, self._pair(variant, found, p50_ms.get(variant.arm, {}))))
+            if files not in self._pairs:
+                self._pairs[files] = [], self._pair(variant, found, p50_ms.get(variant.arm, {}))
+            self._pairs[files][0].append(variant)
         except InferoptError as error:
             variant.checks.append(red_check("regression", variant.name, error))
 
@@ -191,33 +213,34 @@ class Comparing:
 
     def _judged(self, caveat: str) -> Gate:
         """Have the gate rule over all pairs; `caveat` says why a pass is not a plain one."""
-        request = self._request
-        variants = {variant.name: variant for variant, _ in self._pairs}
+        sharing = {pair.variant: variants for variants, pair in self._pairs.values()}
         started = time.monotonic()
         try:
             ruling = judge_pairs(
-                request,
-                [pair for _, pair in self._pairs],
+                self._request,
+                [pair for _, pair in self._pairs.values()],
                 prepare=self._making.preparing(),
                 open_worker=self._tools.worker.another,
                 making_seconds=self._making_seconds,
                 on_progress=self._tools.on_progress,
             )
         except InferoptError as error:
-            for variant in variants.values():
+            for variant in (variant for variants in sharing.values() for variant in variants):
                 variant.checks.append(red_check("regression", variant.name, error))
             return Gate(verdict="not_measured", reason=error.message, seconds=time.monotonic() - started)
-        for name, variant in variants.items():
-            if name in ruling.errors:
-                variant.checks.append(red_check("regression", name, ruling.errors[name]))
-            else:
-                self._rule(variant, ruling, caveat)
+        for name, variants in sharing.items():
+            explained: dict[str, Any] = {}
+            for variant in variants:
+                if name in ruling.errors:
+                    variant.checks.append(red_check("regression", variant.name, ruling.errors[name]))
+                elif self._rule(variant, ruling.cells[name], ruling, caveat).outcome == "regressed":
+                    explained = explained or self._explained(name, ruling.cells[name])
+                    self._add(variant, **explained)
         return ruling.gate
 
-    def _rule(self, variant: Variant, ruling: Ruling, caveat: str) -> None:
-        """Give a variant its cells and its verdict, and where it regressed, the reason."""
-        cells = ruling.cells[variant.name]
-        self._add(variant, cells=cells)
+    def _rule(self, variant: Variant, cells: Sequence[CellComparison], ruling: Ruling, caveat: str) -> Check:
+        """Give a variant its cells and its verdict."""
+        self._add(variant, cells=tuple(cells))
         check = regression_check(
             variant.name,
             cells,
@@ -228,8 +251,7 @@ class Comparing:
             caveat=caveat,
         )
         variant.checks += [check, *self._tails(variant.name, cells)]
-        if check.outcome == "regressed":
-            self._explain(variant, cells)
+        return check
 
     def _tails(self, variant: str, cells: Sequence[CellComparison]) -> list[Check]:
         """What could not be judged for want of calls."""
@@ -247,16 +269,15 @@ class Comparing:
             if cell.outcome == "advisory"
         ]
 
-    def _explain(self, variant: Variant, cells: Sequence[CellComparison]) -> None:
-        """Name the operators that became slower, where it became so most; a note where they cannot be told."""
+    def _explained(self, name: str, cells: Sequence[CellComparison]) -> dict[str, Any]:
+        """The operators that became slower, where the files did so most; a note where they cannot be told."""
         worst = max(cells, key=lambda cell: (cell.outcome == "regressed", _estimate(cell)))
-        pair = next(pair for found, pair in self._pairs if found is variant)
+        pair = next(pair for _, pair in self._pairs.values() if pair.variant == name)
         try:
             operators = self._profiled(pair, worst.batch_size)
         except InferoptError as error:
-            self._add(variant, notes=(f"the operators could not be profiled: {error.message}",))
-            return
-        self._add(variant, operators=operators, operators_batch_size=worst.batch_size)
+            return {"notes": (f"the operators could not be profiled: {error.message}",)}
+        return {"operators": operators, "operators_batch_size": worst.batch_size}
 
     def _profiled(self, pair: Pair, batch_size: int) -> Any:
         deadline = time.monotonic() + EXPLAINING_SECONDS + 2 * self._making_seconds
@@ -273,7 +294,7 @@ class Comparing:
         """The verdict on all where nothing was measured: the one that protects least."""
         checks = [check for variant in variants for check in variant.checks if check.kind == "regression"]
         found: dict[str, str] = {check.outcome: check.reason for check in reversed(checks)}
-        verdict = next((verdict for verdict in UNMEASURED if verdict in found), "new")
+        verdict = next((verdict for verdict in UNMEASURED if verdict in found), "not_measured")
         return Gate(verdict=verdict, reason=found.get(verdict, "no variant could be run."))
 
     def _tell(self, variant: Variant, outcome: Outcome, reason: str, next_step: str) -> None:
@@ -288,9 +309,14 @@ class Comparing:
             )
         )
 
-    def _add(self, variant: Variant, **changes: Any) -> None:
-        if variant.comparison is not None:
-            variant.comparison = variant.comparison.model_copy(update=changes)
+    def _note(self, variant: Variant, text: str) -> None:
+        self._add(variant, notes=(text,))
+
+    def _add(self, variant: Variant, *, notes: tuple[str, ...] = (), **changes: Any) -> None:
+        """Add to what is known of a variant beside its baseline."""
+        known = variant.comparison
+        assert known is not None  # noqa: S101 - it was sorted out before
+        variant.comparison = known.model_copy(update={**changes, "notes": (*known.notes, *notes)})
 
 
 def _estimate(cell: CellComparison) -> float:
