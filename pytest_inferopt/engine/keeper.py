@@ -1,10 +1,11 @@
 """Runs a command in a temporary worktree and removes the worktree, however the command and its caller end.
 
 A script of the standard library alone: ``python -I -S keeper.py ORDER``, ORDER being the path of a JSON document with
-`repository`, `worktree` (a folder that is not there yet), `commit`, `command`, `folder` (relative to the worktree) and
-`environment`. Its standard input is a pipe of the caller's: when that ends, because the caller has had enough or was
-killed, the command and its process group are ended. It leaves with the command's exit status, or with `NO_WORKTREE`
-after writing git's own words to standard error.
+`repository`, `worktree` (a folder that is not there yet), `commit`, `command`, `folder` (relative to the worktree),
+`environment` and `scratch` (a folder around all of that). Its standard input is a pipe of the caller's: when that ends,
+because the caller has had enough or was killed, the command and its process group are ended, and nobody is left to
+remove the scratch folder but this process. It leaves with the command's exit status, or with `NO_WORKTREE` after writing
+git's own words to standard error.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ def _run(order: dict[str, Any]) -> int:
         while child.poll() is None:
             ready, _, _ = select.select([0], [], [], POLL_SECONDS)
             if ready and not os.read(0, 1):
+                order["is_left_alone"] = True
                 return ENDED
         return child.returncode
     finally:
@@ -65,6 +67,8 @@ def _clean_up(order: dict[str, Any]) -> None:
     if removed.returncode != 0:
         shutil.rmtree(order["worktree"], ignore_errors=True)
         _git(order, "worktree", "prune")
+    if order.get("is_left_alone"):
+        shutil.rmtree(order["scratch"], ignore_errors=True)
 
 
 def _git(order: dict[str, Any], *arguments: str) -> subprocess.CompletedProcess[bytes]:

@@ -78,7 +78,7 @@ def rebuild(plan: RebuildPlan, store: Store, commit: str, test_id: str, name: st
     """
     short = commit[:SHORT_COMMIT]
     plan.on_progress(f"making {test_id} as it was at {short}, in a worktree")
-    with tempfile.TemporaryDirectory(prefix="inferopt-base-") as folder:
+    with tempfile.TemporaryDirectory(prefix="inferopt-base-", ignore_cleanup_errors=True) as folder:
         reason, is_pure = _made(plan, commit, test_id, Path(folder))
         made = Baselines(Store(Path(folder) / STORE))
         manifest = made.at(entry_key(test_id, name), commit) if is_pure else None
@@ -111,6 +111,7 @@ def _order(plan: RebuildPlan, commit: str, test_id: str, folder: Path) -> dict[s
     return {
         "repository": str(plan.home),
         "worktree": str(worktree),
+        "scratch": str(folder),
         "commit": commit,
         "folder": str(plan.rootdir.relative_to(plan.home)),
         "command": [sys.executable, "-P", "-m", CHILD, str(folder / "order.json")],

@@ -40,10 +40,12 @@ def order(tmp_path, repository):
     """`order(script, commit)`: to run a shell script in `sub` of a worktree of that commit."""
 
     def order(script, commit="HEAD^"):
-        path = tmp_path / "order.json"
+        path = tmp_path / "scratch" / "order.json"
+        path.parent.mkdir()
         document = {
             "repository": str(repository),
-            "worktree": str(tmp_path / "tree" / "home"),
+            "worktree": str(tmp_path / "scratch" / "tree" / "home"),
+            "scratch": str(path.parent),
             "commit": commit,
             "command": ["/bin/sh", "-c", script],
             "folder": "sub",
@@ -81,7 +83,11 @@ def callers_pipe():
 
 def is_clean(repository, tmp_path):
     worktrees = git(repository, "worktree", "list", "--porcelain").count("worktree ")
-    return worktrees == 1 and not (tmp_path / "tree" / "home").exists() and not git(repository, "status", "--porcelain")
+    return (
+        worktrees == 1
+        and not (tmp_path / "scratch" / "tree" / "home").exists()
+        and not git(repository, "status", "--porcelain")
+    )
 
 
 def wait_for(path):
@@ -107,7 +113,7 @@ def test_a_command_sees_the_commits_files_and_the_worktree_is_gone_afterwards(
 ):
     os.write(callers_pipe, b".")
     assert keeper.main(order(f"cat words > {tmp_path}/seen; pwd >> {tmp_path}/seen; exit 3")) == 3
-    assert (tmp_path / "seen").read_text() == f"old{tmp_path}/tree/home/sub\n"
+    assert (tmp_path / "seen").read_text() == f"old{tmp_path}/scratch/tree/home/sub\n"
     assert is_clean(repository, tmp_path)
 
 
@@ -122,6 +128,7 @@ def test_a_pipe_that_ends_ends_the_command(order, repository, tmp_path):
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     assert keeper.main(order("sleep 600")) == keeper.ENDED
     assert is_clean(repository, tmp_path)
+    assert not (tmp_path / "scratch").exists()
 
 
 @pytest.mark.parametrize("end", ["closes the pipe", "is killed"])
@@ -147,16 +154,17 @@ def test_when_the_caller_has_enough_or_is_killed_the_command_ends_and_the_worktr
         os.waitpid(pid, 0)
     assert is_gone(sleeper)
     for _ in range(1200):
-        if is_clean(repository, tmp_path):
+        if is_clean(repository, tmp_path) and not (tmp_path / "scratch").exists():
             break
         time.sleep(0.05)
     assert is_clean(repository, tmp_path)
+    assert not (tmp_path / "scratch").exists()
 
 
 @pytest.mark.usefixtures("callers_pipe")
 def test_a_worktree_that_git_cannot_remove_is_removed_all_the_same(order, repository, tmp_path):
     assert keeper.main(order(f"rm -rf {repository}/.git/worktrees")) == 0
-    assert not (tmp_path / "tree" / "home").exists()
+    assert not (tmp_path / "scratch" / "tree" / "home").exists()
     assert is_clean(repository, tmp_path)
 
 

@@ -15,6 +15,10 @@ from pytest_inferopt.engine.baseline_source import Absent
 from pytest_inferopt.engine.rebuild import RebuildPlan, rebuild
 from pytest_inferopt.engine.store import Store
 
+LEAKED = (
+    "the code of the working copy was imported instead of {head}'s: churn (/home/churn.py) (an editable install that "
+    "cannot be redirected does that)."
+)
 GIT = ("git", "-c", "user.name=Ada", "-c", "user.email=ada@example.org")
 
 
@@ -95,8 +99,7 @@ def test_the_order_leads_into_the_worktree_and_carries_the_sessions_options(repo
         ("time.sleep(600)", "it was not done within 1 s."),
         (
             outcome(leaked=["churn (/home/churn.py)"]),
-            "the code of the working copy was imported instead of {head}'s: churn (/home/churn.py) (an editable "
-            "install that cannot be redirected does that).",
+            LEAKED,
         ),
     ],
 )
