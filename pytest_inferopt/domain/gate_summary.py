@@ -11,6 +11,7 @@ from pytest_inferopt.domain.gate_words import (
     cell_text,
     cells_of,
     disturbance_text,
+    has_caveat,
     milliseconds_text,
     operator_name,
     score_change_text,
@@ -49,6 +50,7 @@ UNPROTECTED = {"new": "no baseline", "advisory": "advisory only"}
 TOLD = ("regressed", "inconclusive", "improved", "advisory")  # what passed stands in the tables
 # What a gate's own lines say with all figures; of every other outcome the check has its reason and next step.
 GATED = frozenset({"regressed", "passed", "improved", "inconclusive", "unchanged", "new"})
+UNDECIDED = frozenset({"inconclusive", "new"})
 JUDGED = frozenset({"regressed", "passed", "inconclusive"})
 
 
@@ -72,7 +74,8 @@ def _verdict(result: RunResult, gate: Gate) -> str:
     if gate.verdict == "regressed":
         warned = " (warned)" if any(map(is_warned, result.checks)) else ""
         return f"regressed{warned}: {_slower(result, is_long=True) or gate.reason}"
-    return f"passed: {_worst(result, 'passed', 'improved', is_long=True) or gate.reason}"
+    passed = "passed (advisory)" if has_caveat(result) else "passed"
+    return f"{passed}: {_worst(result, 'passed', 'improved', is_long=True) or gate.reason}"
 
 
 def regression_text(result: RunResult) -> str:
@@ -150,11 +153,16 @@ def _identity(baseline: BaselineIdentity) -> str:
 
 
 def gate_notes(result: RunResult) -> tuple[str, ...]:
-    """What a reader must know of the gate, its baseline and each variant's comparison; each said once."""
+    """What a reader must know of the gate, its baseline and each variant's comparison, and what to do; each said once.
+
+    What to do about a regression is not in it: see `accept_command`.
+    """
     gate = result.gate
     told = [*(gate.baseline.notes if gate and gate.baseline else ()), *(gate.notes if gate else ())]
     for variant in result.variants.values():
         told += [f"{variant.name}: {note}" for note in (variant.comparison.notes if variant.comparison else ())]
+    undecided = (check for check in result.checks if is_told_by_gate(check, result) and check.outcome in UNDECIDED)
+    told += [f"next: {check.next_step}" for check in undecided if check.next_step]
     return tuple(dict.fromkeys(told))
 
 

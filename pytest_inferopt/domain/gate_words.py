@@ -30,6 +30,7 @@ __all__ = [
     "disturbance_text",
     "environment_differences",
     "has_baseline_figures",
+    "has_caveat",
     "milliseconds_text",
     "operator_name",
     "percent_text",
@@ -126,18 +127,32 @@ def _badness(cell: CellComparison) -> tuple[bool, float]:
 
 
 def telling_cell(variant: VariantResult, batch_size: int) -> CellComparison | None:
-    """The cell that a variant's outcome rests on: the worst one of that outcome, else the median at a batch size."""
+    """The cell that a variant's outcome rests on: the worst one of that outcome, else the median at a batch size.
+
+    Where only all cells together are proven slower, it is the worst of them.
+    """
     check, found = regression_of(variant), variant.comparison
-    if found is None:
-        return None
-    proven = [cell for cell in found.cells if check and cell.outcome == check.outcome != "passed"]
-    return max(filter(_is_known, proven), key=_badness, default=found.cell(batch_size))
+    if found is None or check is None:
+        return None if found is None else found.cell(batch_size)
+    known = list(filter(_is_known, found.cells))
+    proven = [cell for cell in known if cell.outcome == check.outcome != "passed"]
+    worst = max(proven or (known if check.outcome == "regressed" else ()), key=_badness, default=None)
+    return worst or found.cell(batch_size)
 
 
 def regression_of(variant: VariantResult) -> Check | None:
-    """The regression check that speaks for a variant: a red one, else one that is not plain passed, else any."""
+    """The regression check that speaks for a variant: a red one, else that on all its cells; None without any.
+
+    A check with a subject is on one cell alone.
+    """
     found = [check for check in variant.checks if check.kind == "regression"]
-    return min(found, key=lambda check: (not check.is_red, check.outcome == "passed"), default=None)
+    return min(found, key=lambda check: (not check.is_red, check.subject != ""), default=None)
+
+
+def has_caveat(result: RunResult) -> bool:
+    """Whether a variant has passed beside its baseline and that says little: under another runtime, for example."""
+    found = map(regression_of, result.variants.values())
+    return any(check is not None and check.outcome == "advisory" for check in found)
 
 
 def has_baseline_figures(result: RunResult) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_inferopt.domain.gate_summary import regression_text, unprotected_text
-from pytest_inferopt.domain.gate_words import worst_cell
+from pytest_inferopt.domain.gate_words import has_caveat, worst_cell
 from pytest_inferopt.domain.words import is_warned
 
 if TYPE_CHECKING:
@@ -41,6 +41,9 @@ def _parts(results: tuple[RunResult, ...]) -> Iterator[str]:
     unsure = [result.name for result in green if result.gate and result.gate.verdict == "inconclusive"]
     if unsure:
         yield f"inconclusive: {', '.join(unsure)}"
+    weak = [result.name for result in green if result.gate and result.gate.verdict == "passed" and has_caveat(result)]
+    if weak:
+        yield f"passed with a caveat: {', '.join(weak)}"
     yield from _unprotected(results)
 
 

@@ -10,6 +10,7 @@ from pytest_inferopt.domain.gate_words import (
     cell_text,
     change_text,
     environment_differences,
+    has_caveat,
     operator_name,
     percent_text,
     regression_of,
@@ -103,6 +104,8 @@ def mark_of_gate(result: RunResult) -> Mark:
         return Mark("dot", "calm", NOTHING)
     if any(map(is_warned, result.checks)):
         return Mark("alert", "warn", f"{result.gate.verdict} (warned)")
+    if result.gate.verdict == "passed" and has_caveat(result):
+        return Mark("alert", "warn", "passed (advisory)")
     return mark_of_outcome(result.gate.verdict)
 
 

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_inferopt.domain.gate_summary import is_told_by_gate
 from pytest_inferopt.domain.words import is_calm, is_warned, ms_text, outcome_text, size_text, speedup_text
 from pytest_inferopt.reporters._arms import arms_of
 from pytest_inferopt.reporters._chart_data import datasets_of
@@ -161,9 +162,16 @@ def _facts(variant: VariantResult, result: RunResult) -> tuple[Fact, ...]:
 
 
 def _findings(result: RunResult) -> tuple[Finding, ...]:
-    loud = [check for check in result.checks if not is_calm(check) and not (result.gate and check.outcome == "new")]
+    loud = [check for check in result.checks if _is_loud(check, result)]
     loud.sort(key=lambda check: (not check.is_red, check.kind != "regression"))
     return tuple(_finding(check) for check in loud)
+
+
+def _is_loud(check: Check, result: RunResult) -> bool:
+    """What is green and told by the gate stands in its own part of the page."""
+    if is_told_by_gate(check, result):
+        return check.is_red or is_warned(check)
+    return not is_calm(check)
 
 
 def _finding(check: Check) -> Finding:

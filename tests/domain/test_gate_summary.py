@@ -133,6 +133,23 @@ def test_notes_come_from_the_base_the_gate_and_each_variant_and_are_said_once(re
     assert gate_notes(reports.result(reports.variant())) == ()
 
 
+def test_what_to_do_is_a_note_where_the_gate_alone_tells_of_it(reports):
+    def noted(outcome, mode="on"):
+        checks = [
+            reports.check(outcome, name, "regression", next_step="Run it again.", gate=mode) for name in ("a", "b")
+        ]
+        return gate_notes(reports.result(reports.variant(checks=tuple(checks)), gate=Gate(verdict="inconclusive")))
+
+    told = [noted("inconclusive"), noted("inconclusive", "strict"), noted("new"), noted("regressed"), noted("missing")]
+    assert told == [("next: Run it again.",)] * 3 + [()] * 2
+
+
+def test_a_pass_with_a_caveat_is_no_plain_one(reports):
+    found = reports.compared("advisory", reports.cell("passed", 1, 0.001))
+    sentence = gate_sentence(reports.result(found, gate=reports.gate("passed")))
+    assert sentence.startswith("passed (advisory): onnx at batch 1 is 0.1 % slower [-1.0, 1.2] than merge base 81b4480")
+
+
 def test_the_lines_of_a_gate_go_from_the_verdict_over_the_cells_to_what_to_type(reports):
     assert gate_lines(reports.regressed()) == [
         f"gate: {SENTENCES['regressed']}",

@@ -12,6 +12,7 @@ from pytest_inferopt.domain.gate_words import (
     disturbance_text,
     environment_differences,
     has_baseline_figures,
+    has_caveat,
     milliseconds_text,
     operator_name,
     percent_text,
@@ -98,13 +99,24 @@ def test_the_worst_cell_is_the_slowest_of_its_outcome_and_a_median_comes_before_
     assert len(list(cells_of(several))) == 4
 
 
-def test_a_variant_is_spoken_for_by_its_red_regression_check_then_by_one_that_is_not_plain_passed(reports):
-    def chosen(*outcomes):
-        checks = [reports.check(outcome, "onnx", "regression") for outcome in outcomes]
+def test_a_variant_is_spoken_for_by_its_red_regression_check_and_else_by_that_on_all_its_cells(reports):
+    def chosen(**outcomes):
+        checks = [
+            reports.check(outcome, "onnx", "regression", subject=subject) for subject, outcome in outcomes.items()
+        ]
         return regression_of(reports.variant(checks=(reports.check("failed", "onnx"), *checks)))
 
-    found = chosen("passed", "inconclusive", "regressed"), chosen("passed", "improved"), chosen("passed"), chosen()
-    assert [check and check.outcome for check in found] == ["regressed", "improved", "passed", None]
+    whole = {"": "passed"}
+    found = chosen(p95="advisory", **whole), chosen(**whole, p95="regressed"), chosen(p95="advisory"), chosen()
+    assert [check and check.outcome for check in found] == ["passed", "regressed", "advisory", None]
+
+
+def test_a_pass_that_is_only_advisory_is_a_caveat_and_a_tail_that_is_not_judged_is_none(reports):
+    tail = reports.check("advisory", "onnx", "regression", subject="p95 at batch 1")
+    judged = reports.compared("passed", reports.cell("passed", 1, 0.0))
+    steady = judged.model_copy(update={"checks": (tail, *judged.checks)})
+    found = reports.compared("advisory"), steady, reports.variant()
+    assert [has_caveat(reports.result(variant)) for variant in found] == [True, False, False]
 
 
 def test_the_telling_cell_is_that_of_the_outcome_and_else_the_median_of_the_batch_size(reports):
@@ -118,9 +130,17 @@ def test_the_telling_cell_is_that_of_the_outcome_and_else_the_median_of_the_batc
         told("regressed", passed, slow, slower, tail),
         told("regressed", passed, tail),
         told("regressed", passed),
+        told("regressed", passed, reports.cell("inconclusive", 16, 0.05)),
         told("passed", passed, reports.cell("passed", 16, 0.02)),
         told("unchanged"),
-    ] == [(32, 50, "regressed"), (64, 95, "regressed"), (1, 50, "passed"), (1, 50, "passed"), None]
+    ] == [
+        (32, 50, "regressed"),
+        (64, 95, "regressed"),
+        (1, 50, "passed"),
+        (16, 50, "inconclusive"),
+        (1, 50, "passed"),
+        None,
+    ]
     assert telling_cell(reports.variant(comparison=Comparison(cells=(passed,))), 1) == passed
 
 

@@ -53,11 +53,13 @@ def test_the_worst_figure_is_told_first_and_the_others_by_name(reports):
 def test_what_is_only_warned_of_or_undecided_is_green_and_told(reports):
     warned, unsure = reports.regressed("slow", mode="warn"), reports.inconclusive("unsure")
     strict = reports.inconclusive("strict", mode="strict")
-    found = [(warned,), (unsure, reports.contaminated("disturbed")), (strict, unsure)]
+    weak = reports.result(reports.compared("advisory"), name="weak", gate=reports.gate("passed"))
+    found = [(warned,), (unsure, reports.contaminated("disturbed")), (strict, unsure), (weak,)]
     assert [headline(reports.report(*results)) for results in found] == [
         f"1 model passed; warned: slow: {SLOW}.",
         "2 models passed; inconclusive: unsure, disturbed.",
         "1 of 2 models is red: strict; inconclusive: unsure.",
+        "1 model passed; passed with a caveat: weak.",
     ]
 
 

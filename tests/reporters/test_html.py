@@ -582,6 +582,19 @@ def test_under_a_gate_that_only_warns_nothing_is_red_and_everything_says_so(repo
     ]  # fmt: skip
 
 
+def test_a_pass_with_a_caveat_is_marked(reports):
+    weak = reports.compared("advisory", reports.cell("passed", 1, 0.001))
+    page = section_of(reports, reports.result(weak, gate=reports.gate("passed")))
+    assert page.all("span", class_="badge warn") == ["passed (advisory)", "advisory"]
+
+
+def test_what_is_undecided_stands_with_the_gate_and_what_is_red_before_it(reports):
+    pages = [Page(Html().render(reports.report(reports.inconclusive(mode=mode)))) for mode in ("on", "strict")]
+    assert [[text.partition(":")[0] for text in page.all("h3")[:1]] for page in pages] == [
+        ["Against the baseline"], ["What needs attention"],
+    ]  # fmt: skip
+
+
 def test_the_overview_has_each_gates_verdict_and_the_verdict_how_far_all_can_be_wrong(reports):
     page = Page(Html().render(reports.report(reports.improved(), reports.inconclusive(), reports.result(name="none"))))
     head, *rows = page.all("tr")[:4]
