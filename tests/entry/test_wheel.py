@@ -72,7 +72,7 @@ def test_an_installed_wheel_renders_the_page_outside_of_a_checkout(installed, re
     assert Path(templates).is_relative_to(site)
     assert page.startswith("<!doctype html>")
     assert "Not passed" in page
-    assert page.count('class="plot"') == 14
+    assert page.count('class="plot"') == 17
 
 
 def test_an_editable_install_finds_the_templates_beside_the_package(reports, tmp_path):
