@@ -156,7 +156,7 @@ def _variants_table(result: RunResult, arms: tuple[Arm, ...]) -> Table:
     columns = (
         Column("Variant"),
         Column("Against the baseline"),
-        Column("Cell"),
+        Column("Batch size", is_figure=True),
         *(Column(title, is_figure=True) for title in ("Base ms", "Here ms", "Slow-down", "Size", metric)),
     )
     rows = (_variant_row(arm, first) for arm in arms if regression_of(arm.variant) is not None)
@@ -167,7 +167,7 @@ def _variant_row(arm: Arm, batch_size: int) -> Row:
     variant = arm.variant
     check, cell = regression_of(variant), telling_cell(variant, batch_size)
     mark = mark_of_check(check) if check else Mark("dot", "calm", NOTHING)
-    where = Cell() if cell is None else Cell(f"batch {cell.batch_size}", f"p{cell.percentile}")
+    where = number(None, NOTHING) if cell is None else number(None, str(cell.batch_size), f"p{cell.percentile}")
     slowdown = vs_base_cell(variant, batch_size) if cell is None else _slowdown_cell(cell.slowdown)
     return Row(
         (arm_cell(arm), mark_cell(mark), where, *_times(cell), slowdown, _size(variant), _score(variant)),

@@ -505,8 +505,8 @@ def test_the_tables_of_a_gate_hold_all_figures(reports):
         "Operators that account for it", "The baseline's machine and this one, where they differ",
     ]  # fmt: skip
     assert [row for row in page.all("tr") if not row.startswith(("Variant", "What"))] == [
-        f"onnx passed batch 1 p50 0.500 0.501 +0.3 % [-0.8, +1.4] {times} {now}",
-        f"int8 regressed batch 16 p50 2.00 2.14 +7.2 % [+6.1, +8.3] {times} {now}",
+        f"onnx passed 1 p50 0.500 0.501 +0.3 % [-0.8, +1.4] {times} {now}",
+        f"int8 regressed 16 p50 2.00 2.14 +7.2 % [+6.1, +8.3] {times} {now}",
         "onnx 1 p50 passed 0.500 0.501 +0.3 % [-0.8, +1.4] 4.2 % 12 4,800",
         "onnx 16 p50 passed 2.50 2.50 -0.2 % [-1.3, +0.9] 4.2 % 12 4,800",
         "int8 1 p50 passed 0.500 0.502 +0.4 % [-0.7, +1.5] 4.2 % 12 4,800",
@@ -545,7 +545,7 @@ def test_a_disturbed_control_is_marked_and_what_no_replicate_carries_is_a_dash(r
     lone = reports.result(found, reports.variant("x"), gate=reports.gate("inconclusive", allowed=None))
     page = section_of(reports, lone)
     assert [row for row in page.all("tr") if row.startswith("onnx ")] == [
-        "onnx inconclusive batch 16 p50 0.500 0.550 +10.0 % 9.8 MB was 9.4 MB, +4.0 % – was 0.9240, not comparable",
+        "onnx inconclusive 16 p50 0.500 0.550 +10.0 % 9.8 MB was 9.4 MB, +4.0 % – was 0.9240, not comparable",
         "onnx 1 p50 inconclusive 0.500 0.550 – – – –",
         "onnx 16 p50 inconclusive 0.500 0.550 +10.0 % – 12 4,800",
         "onnx – MatMul /dense/MatMul 0.120 0.141 +0.0210 –",
