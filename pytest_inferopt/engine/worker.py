@@ -77,10 +77,10 @@ def _failure(kind: str, message: str, hint: str) -> dict[str, Any]:
 
 
 def _open_workshop(answers_fd: int) -> Workshop:
-    from pytest_inferopt.engine.workshop import Workshop
+    from pytest_inferopt.engine.measuring import MeasuringWorkshop
     from pytest_inferopt.registry import discover
 
-    return Workshop(discover(), on_progress=lambda text: _send(answers_fd, {"progress": text}))
+    return MeasuringWorkshop(discover(), on_progress=lambda text: _send(answers_fd, {"progress": text}))
 
 
 def _send(fd: int, document: dict[str, Any]) -> None:

@@ -28,10 +28,10 @@ from pytest_inferopt.domain.plugins import Technique
 from pytest_inferopt.domain.request import BenchmarkSpec
 from pytest_inferopt.engine import timing
 from pytest_inferopt.engine.code import code_digest
+from pytest_inferopt.engine.measuring import MeasuringWorkshop
 from pytest_inferopt.engine.metrics import resolve_metric
 from pytest_inferopt.engine.references import resolve
 from pytest_inferopt.engine.store import file_sha256
-from pytest_inferopt.engine.workshop import Workshop
 from pytest_inferopt.errors import MissingDependencyError, NotMeasuredError, RefusedError, UsageError
 from pytest_inferopt.frameworks.sklearn import Sklearn
 from pytest_inferopt.registry import Registry, discover
@@ -68,7 +68,7 @@ def started(tmp_path, monkeypatch):
     folder.mkdir()
 
     def started(registry=None, **changes):
-        workshop = Workshop(registry or discover())
+        workshop = MeasuringWorkshop(registry or discover())
         begin = {"options": {"threads": 1, "provider": "cpu"}, "opset": 17, "random_seed": 3, "seconds_left": 60.0}
         workshop.begin(folder=str(folder), **{**begin, **changes})
         return workshop
