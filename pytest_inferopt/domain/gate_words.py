@@ -156,8 +156,10 @@ def has_caveat(result: RunResult) -> bool:
 
 
 def has_baseline_figures(result: RunResult) -> bool:
-    """Whether there is anything to say of a variant beside a baseline."""
-    return any(variant.comparison or regression_of(variant) for variant in result.variants.values())
+    """Whether there is more to say of a variant beside a baseline than that there is none, which the headline says."""
+    checks = filter(None, map(regression_of, result.variants.values()))
+    is_compared = any(variant.comparison for variant in result.variants.values())
+    return is_compared or any(check.outcome != "new" for check in checks)
 
 
 def vs_base_text(variant: VariantResult, batch_size: int, *, with_interval: bool = True) -> str:

@@ -170,10 +170,10 @@ def test_beside_the_base_stands_the_median_of_the_batch_size_and_what_is_only_ad
     assert vs_base_text(weak, 1, with_interval=False) == "+0.3 %~"
 
 
-def test_a_result_has_figures_of_a_baseline_where_something_was_compared_or_judged(reports):
+def test_a_result_has_figures_of_a_baseline_where_something_was_compared_or_judged_and_not_where_all_is_new(reports):
     only_compared = reports.variant(comparison=Comparison())
-    found = reports.compared("new"), only_compared, reports.variant()
-    assert [has_baseline_figures(reports.result(variant)) for variant in found] == [True, True, False]
+    found = reports.compared("missing"), only_compared, reports.compared("new"), reports.variant()
+    assert [has_baseline_figures(reports.result(variant)) for variant in found] == [True, True, False, False]
 
 
 def test_size_and_score_are_told_with_what_they_were(reports):

@@ -36,7 +36,8 @@ REQUESTS = st.fixed_dictionaries(
         "iterations": st.integers(100, 10_000_000),
         "batch_sizes": st.lists(st.integers(1, 65_536), min_size=1, max_size=5, unique=True),
         "max_time_minutes": st.floats(0, 10_080, exclude_min=True),
-        "max_slowdown": st.text(max_size=5) | st.floats(allow_nan=False, allow_infinity=False),
+        "max_slowdown": st.floats(1, 100) | st.integers(1, 100).map("{}%".format),
+        "gate_percentiles": st.lists(st.sampled_from(["p50", "p95", "p99"]), max_size=3),
         "budget": st.lists(
             st.sampled_from(("p50 < 4us", "p95<5ms", "p99@batch32<.5s", "size<50MB")), max_size=3, unique=True
         ),
@@ -216,6 +217,30 @@ def test_a_request_comes_back_from_its_json_and_its_json_from_it(values, pipelin
     assert again == request
     assert again.pipelines == request.pipelines
     assert again.model_dump_json() == text
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"max_slowdown": "5"}, "max_slowdown='5': has no % sign; did you mean \"5%\"?"),
+        ({"max_slowdown": 0.05}, 'max_slowdown=0.05: is not from 1 to 100 percent; did you mean "5%"?'),
+        ({"max_slowdown": "x y"}, "max_slowdown='x y': is no percentage. Write \"5%\", or 5 as a number."),
+        ({"gate_percentiles": ["p59"]}, "the gate judges no percentile 'p59'; did you mean 'p99'?"),
+        ({"gate": "stern"}, "gate='stern': Input should be 'strict', 'on' or 'warn'."),
+    ],
+)
+def test_a_gate_that_cannot_be_read_is_a_usage_error_with_the_way_to_write_it(values, message):
+    with pytest.raises(UsageError) as caught:
+        parse_request(values, where=WHERE)
+    assert str(caught.value).startswith(f"{WHERE}: ")
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("names", "judged"), [((), (50,)), (("p95",), (50, 95)), (("p99", "p50"), (50, 99)), (("p99", "p95"), (50, 95, 99))]
+)
+def test_the_median_is_judged_in_any_case(names, judged):
+    assert parse_request({"gate_percentiles": names}, where=WHERE).judged_percentiles == judged
 
 
 def test_what_is_not_a_mapping_is_no_request():

@@ -357,7 +357,6 @@ def test_a_gate_is_a_column_and_below_the_table_its_verdict_with_what_is_behind_
     ("build", "column", "verdict"),
     [
         ("unchanged", "same file", "passed"),
-        ("new", "new", "passed"),
         ("inconclusive", "+0.3 % [-0.8,+1.4]", "passed"),
         ("contaminated", "+6.1 % [+5.0,+7.2]", "passed"),
         ("improved", "-9.0 % [-10.1,-7.9]", "passed"),
@@ -368,6 +367,10 @@ def test_the_column_has_the_change_or_why_there_is_none(reports, build, column, 
     row = rendered(getattr(reports, build)()).splitlines()[3]
     cells = [cell.strip() for cell in row.partition("8.0× [7.8,8.2]")[2].split("  ") if cell]
     assert cells == [column, verdict]
+
+
+def test_where_nothing_was_ever_saved_there_is_no_such_column(reports):
+    assert "vs base" not in rendered(reports.new())
 
 
 def test_what_is_missing_or_cannot_be_compared_is_told_by_its_check_with_what_to_do(reports):
