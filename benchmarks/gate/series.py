@@ -1,0 +1,83 @@
+"""What is to be recorded, and what comes next: whole fours of replicates, so that the coins of each are balanced."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_inferopt.engine.coins import BALANCED_WITHIN, own_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+SAME = "same"
+CONDITIONS = ("quiet", "loaded")
+MODELS = ("small", "forest", "mlp", "large")
+BATCH_SIZES = (1, 16, 32, 64)
+SLOWDOWNS = (0.03, 0.05, 0.10)
+SAME_REPLICATES = 120
+SLOWER_REPLICATES = 36
+
+
+class Arm(NamedTuple):
+    """What the candidate is.
+
+    Attributes:
+        name: ``same``, or as ``all+5`` and ``one+10``.
+        slowdown: what its extra work was to cost, 0.05 being 5 %; 0 for a copy of the baseline's file.
+        is_everywhere: whether at every batch size, or only at one of the model's.
+    """
+
+    name: str
+    slowdown: float
+    is_everywhere: bool
+
+
+ARMS = {
+    SAME: Arm(SAME, 0.0, True),
+    **{
+        f"{scope}+{100 * slowdown:.0f}": Arm(f"{scope}+{100 * slowdown:.0f}", slowdown, scope == "all")
+        for scope in ("all", "one")
+        for slowdown in SLOWDOWNS
+    },
+}
+
+
+class Series(NamedTuple):
+    """Replicates of the same thing."""
+
+    model: str
+    arm: str
+    condition: str
+
+    @property
+    def key(self) -> str:
+        """``forest.all+5.quiet``, which is also its folder."""
+        return ".".join(self)
+
+    @property
+    def seed(self) -> int:
+        """Of its coins and of its rows' order."""
+        return own_seed(0, self.key)
+
+    @property
+    def fours(self) -> int:
+        """How many are to be recorded."""
+        return (SAME_REPLICATES if self.arm == SAME else SLOWER_REPLICATES) // BALANCED_WITHIN
+
+
+def all_series(models: Iterable[str] = MODELS, conditions: Iterable[str] = CONDITIONS) -> tuple[Series, ...]:
+    """Every series, those of one condition together."""
+    return tuple(Series(model, arm, condition) for condition in conditions for model in models for arm in ARMS)
+
+
+def next_series(wanted: Iterable[Series], done: Mapping[Series, int]) -> Series | None:
+    """The series that has the smallest part of its fours, the first one of several; None when all have all.
+
+    So a recording that is stopped at any time has about the same part of each.
+
+    Args:
+        wanted: in the order in which they are begun.
+        done: whole fours so far.
+    """
+    left = [series for series in wanted if done.get(series, 0) < series.fours]
+    return min(left, key=lambda series: done.get(series, 0) / series.fours, default=None)
