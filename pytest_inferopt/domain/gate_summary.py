@@ -8,6 +8,7 @@ from pytest_inferopt.domain.gate_words import (
     MEDIAN,
     allowed_text,
     base_text,
+    cell_outcome_text,
     cell_text,
     cells_of,
     disturbance_text,
@@ -184,7 +185,8 @@ def _cell_lines(result: RunResult) -> Iterator[str]:
     for outcome in TOLD:
         for variant, cell in cells_of(result):
             if cell.outcome == outcome:
-                yield f"{outcome}: {cell_text(variant.name, cell)}: {_figures(cell)}"
+                told = cell_outcome_text(cell, result.gate)
+                yield f"{told}: {cell_text(variant.name, cell)}: {_figures(cell)}"
 
 
 def _figures(cell: CellComparison) -> str:

@@ -24,6 +24,7 @@ __all__ = [
     "MEDIAN",
     "allowed_text",
     "base_text",
+    "cell_outcome_text",
     "cell_text",
     "cells_of",
     "change_text",
@@ -94,6 +95,15 @@ def cell_text(variant: str, cell: CellComparison) -> str:
     """``int8 at batch 16``, and the percentile where it is not the median."""
     tail = "" if cell.percentile == MEDIAN else f", p{cell.percentile}"
     return f"{variant} at batch {cell.batch_size}{tail}"
+
+
+def cell_outcome_text(cell: CellComparison, gate: Gate | None) -> str:
+    """A cell's outcome; of one that a red gate stopped before, ``not judged alone``.
+
+    Its figure may be far above what is allowed: single cells have their say later than all of them together.
+    """
+    is_stopped = gate is not None and gate.verdict == "regressed" and cell.outcome == "inconclusive"
+    return "not judged alone" if is_stopped else outcome_text(cell.outcome)
 
 
 def milliseconds_text(cell: CellComparison) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_inferopt.domain.gate_summary import accept_command, gate_facts, gate_notes, gate_sentence
 from pytest_inferopt.domain.gate_words import (
+    cell_outcome_text,
     cell_text,
     change_text,
     environment_differences,
@@ -90,7 +91,7 @@ def gate_section(result: RunResult, arms: tuple[Arm, ...]) -> GateSection | None
         figures=tuple(_figures(result, gate)),
         facts=tuple(Fact(name.capitalize(), text(value)) for name, value in gate_facts(gate) if name in SHOWN_FACTS),
         variants=_variants_table(result, arms),
-        cells=_cells_table(arms),
+        cells=_cells_table(arms, result.gate),
         operators=_operators_table(arms),
         differences=_differences_table(result),
         notes=tuple(map(text, gate_notes(result))),
@@ -198,7 +199,7 @@ def _score(variant: VariantResult) -> Cell:
     return number(score, shown, f"was {found.base_score:.4f}, {change}")
 
 
-def _cells_table(arms: tuple[Arm, ...]) -> Table:
+def _cells_table(arms: tuple[Arm, ...], gate: Gate | None) -> Table:
     columns = (
         Column("Variant"),
         Column("Batch size", is_figure=True),
@@ -208,15 +209,16 @@ def _cells_table(arms: tuple[Arm, ...]) -> Table:
         *(Column(title, is_figure=True) for title in ("Processes", "Calls")),
     )
     rows = (
-        _cell_row(arm, cell)
+        _cell_row(arm, cell, gate)
         for arm in arms
         for cell in (arm.variant.comparison.cells if arm.variant.comparison else ())
     )
     return Table("All that was compared with the baseline", columns, tuple(rows))
 
 
-def _cell_row(arm: Arm, cell: CellComparison) -> Row:
+def _cell_row(arm: Arm, cell: CellComparison, gate: Gate | None) -> Row:
     mark, found = mark_of_outcome(cell.outcome), cell.slowdown
+    mark = replace(mark, word=cell_outcome_text(cell, gate))
     detectable = None if found is None else found.detectable
     replicates = None if found is None else found.replicates
     return Row(

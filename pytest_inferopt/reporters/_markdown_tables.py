@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_inferopt.domain.gate_words import (
+    cell_outcome_text,
     cells_of,
     change_text,
     environment_differences,
@@ -33,7 +34,7 @@ from pytest_inferopt.domain.words import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_inferopt.domain.comparison import CellComparison
+    from pytest_inferopt.domain.comparison import CellComparison, Gate
     from pytest_inferopt.domain.report import Report
     from pytest_inferopt.domain.result import Check, Latency, RunResult, VariantResult
 
@@ -154,17 +155,17 @@ def cells_table(result: RunResult) -> Table:
         Column("outcome"),
         *figure_columns("base ms", "here ms", "change", "would be seen", "processes", "calls"),
     )
-    return Table(columns, tuple(_cell_row(model, cell) for model, cell in cells_of(result)))
+    return Table(columns, tuple(_cell_row(model, cell, result.gate) for model, cell in cells_of(result)))
 
 
-def _cell_row(model: VariantResult, cell: CellComparison) -> tuple[str, ...]:
+def _cell_row(model: VariantResult, cell: CellComparison, gate: Gate | None) -> tuple[str, ...]:
     found = cell.slowdown
     detectable = found.detectable if found else None
     return (
         model.name,
         str(cell.batch_size),
         f"p{cell.percentile}",
-        outcome_text(cell.outcome) + (f": {cell.reason}" if cell.reason else ""),
+        cell_outcome_text(cell, gate) + (f": {cell.reason}" if cell.reason else ""),
         ms_text(cell.base_ms),
         ms_text(cell.head_ms),
         change_text(found),

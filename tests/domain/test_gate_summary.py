@@ -184,7 +184,7 @@ def test_what_did_not_pass_stands_by_its_urgency_and_an_advisory_cell_says_why(r
     found = reports.compared("regressed").model_copy(update={"comparison": Comparison(cells=cells)})
     assert gate_lines(reports.result(found, gate=Gate(verdict="regressed")))[1:] == [
         "  regressed: onnx at batch 8: +7.2 % [6.1, 8.3], 0.500 → 0.536 ms",
-        "  inconclusive: onnx at batch 4: –, 0.500 → 0.515 ms",
+        "  not judged alone: onnx at batch 4: –, 0.500 → 0.515 ms",
         "  improved: onnx at batch 1: -9.0 % [-10.1, -7.9], 0.500 → 0.455 ms",
         ("  advisory: onnx at batch 2, p95: +12.0 % [10.9, 13.1], 0.500 → 0.560 ms; 480 calls an arm, needs 3,000"),
         f"accept: {ACCEPT}",

@@ -6,6 +6,7 @@ from pytest_inferopt.domain.comparison import Comparison, Disturbance, Gate, Ope
 from pytest_inferopt.domain.gate_words import (
     allowed_text,
     base_text,
+    cell_outcome_text,
     cell_text,
     cells_of,
     change_text,
@@ -231,3 +232,17 @@ def test_the_machines_are_compared_where_that_of_the_baseline_is_known(reports):
     )
     unknown = [None, Gate(verdict="new"), reports.gate("passed", baseline=reports.baseline(environment=None))]
     assert [environment_differences(found, reports.HERE) for found in unknown] == [(), (), ()]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "outcome", "told"),
+    [
+        ("regressed", "inconclusive", "not judged alone"),
+        ("regressed", "regressed", "regressed"),
+        ("inconclusive", "inconclusive", "inconclusive"),
+        (None, "inconclusive", "inconclusive"),
+    ],
+)
+def test_a_cell_that_a_red_gate_stopped_before_was_not_judged_alone(reports, verdict, outcome, told):
+    gate = None if verdict is None else reports.gate(verdict=verdict)
+    assert cell_outcome_text(reports.cell(outcome, 1, 0.2), gate) == told
