@@ -82,7 +82,7 @@ def add_work(source: Path, target: Path, work: Work) -> None:
     target.write_bytes(model.SerializeToString())
 
 
-def make_network(path: Path, *, inputs: int = 256, width: int = 512, outputs: int = 10) -> None:
+def make_network(path: Path, *, inputs: int = 256, width: int = 1024, outputs: int = 10) -> None:
     """Write a small network of three layers with random weights: x (N, inputs) → y (N, outputs).
 
     Raises:
