@@ -9,10 +9,17 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_inferopt import cli
+from pytest_inferopt.cli.app import app
+from pytest_inferopt.cli.output import INCONCLUSIVE, PASSED
 from pytest_inferopt.options import ENVIRONMENT, LATER, OPTIONS, Option
+
+if TYPE_CHECKING:
+    from typer.models import CommandInfo
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -66,6 +73,18 @@ def test_the_table_lists_no_option_that_is_not_there():
 @pytest.mark.parametrize(("variable", "field"), [(name, field) for name, (field, _) in ENVIRONMENT.items()])
 def test_every_environment_variable_stands_beside_the_field_it_sets(variable, field):
     assert f"| `{variable}` | `{field}` |" in README
+
+
+def test_every_command_stands_in_the_table_and_nothing_else_does():
+    listed = re.findall(r"^\| `((?:baseline )?[a-z]+)[^`]*` \| ", section("Command line"), re.MULTILINE)
+
+    assert sorted(listed) == sorted(commands())
+
+
+def test_the_exit_codes_of_the_command_are_those_of_the_table():
+    listed = re.findall(r"^\| ([0-9]) \|", section("Command line"), re.MULTILINE)
+
+    assert list(map(int, listed)) == [PASSED, cli.FAILED, cli.USAGE, cli.INTERNAL, INCONCLUSIVE, cli.REFUSED]
 
 
 def test_the_first_test_of_the_readme_passes_with_the_table_that_stands_above_it(tmp_path):
@@ -173,6 +192,22 @@ def shown_default(option: Option) -> str:
     if isinstance(option.default, tuple):
         return ",".join(map(str, option.default)) or "none"
     return f"{option.default:g}" if isinstance(option.default, float) else str(option.default)
+
+
+def commands() -> list[str]:
+    """All commands of the command line: ``baseline list`` is one."""
+    groups = {group.name: group.typer_instance for group in app.registered_groups}
+    inner = [f"{name} {_name(command)}" for name, group in groups.items() for command in group.registered_commands]
+    return [*map(_name, app.registered_commands), *inner]
+
+
+def _name(command: CommandInfo) -> str:
+    return command.name or command.callback.__name__
+
+
+def section(title: str) -> str:
+    """What stands below a heading of the README."""
+    return README.partition(f"## {title}\n")[2].partition("\n## ")[0]
 
 
 def block(document: str, title: str) -> str:

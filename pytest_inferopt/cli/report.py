@@ -44,10 +44,8 @@ def report(
     for published in publish(found, destinations, registry):
         if published.failure:
             raise NotMeasuredError(f"no {published.kind} report: {published.failure}")
-        if published.path is None and not json:
-            sys.stdout.write(published.text)
-        elif not json:
-            sys.stdout.write(f"{published.path}\n")
+        if not json:
+            sys.stdout.write(published.text if published.path is None else f"{published.path}\n")
     if json:
         print_json(found.to_dict())
     raise typer.Exit(FAILED if found.verdict in {"red", "partial"} else 0)

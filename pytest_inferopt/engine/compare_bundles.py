@@ -82,10 +82,9 @@ def _made(folder: Path) -> Path:
 
 
 def _newest(baselines: Baselines) -> Iterator[Manifest]:
+    """The baseline of each test and name that speaks for it: the one accepted last, else the one saved last."""
     for key in dict.fromkeys(map(key_of, baselines.all())):
-        found = baselines.newest_accepted(key) or baselines.newest(key)
-        if found is not None:
-            yield found
+        yield from filter(None, [baselines.newest_accepted(key) or baselines.newest(key)])
 
 
 def _listed(manifests: dict[str, Manifest]) -> str:

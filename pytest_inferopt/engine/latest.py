@@ -201,9 +201,7 @@ def _is_of_head(latest: Latest, git: GitState, folder: Path) -> bool:
 
 def _head_moved_at(folder: Path) -> datetime | None:
     """When HEAD last came to be another commit here, to git's own journal; None where it keeps none."""
-    top = top_level(folder)
-    if top is None:
-        return None
+    top = top_level(folder) or folder
     place = top / ".git"
     try:
         # In a worktree this is a file that names the folder.

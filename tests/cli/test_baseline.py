@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import zipfile
 
 import pytest
@@ -102,6 +103,15 @@ def test_in_a_worktree_heads_moves_are_known_too(command, git, kept, tmp_path, m
     assert command("baseline", "save", *options).code == 0
     os.utime(path, (1_000_000_000, 1_000_000_000))
     assert command("baseline", "save", *options).code == 2
+
+
+def test_where_git_keeps_no_journal_the_commits_own_time_counts(command, git, kept, project):
+    path = kept()
+    shutil.rmtree(project / ".git" / "logs")
+    git("config", "core.logAllRefUpdates", "false")
+    assert command("baseline", "save").code == 0
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+    assert command("baseline", "save").code == 2
 
 
 def test_outside_of_a_repository_results_are_accepted_and_not_saved(command, kept, store):

@@ -10,7 +10,8 @@ import pytest
 
 HEAVY = {
     "altair", "cloudpickle", "jinja2", "joblib", "lightgbm", "numpy", "onnx", "onnxmltools", "onnxruntime", "pandas",
-    "pyarrow", "pydantic", "rich", "scipy", "skl2onnx", "sklearn", "tensorflow", "torch", "vl_convert", "xgboost",
+    "pyarrow", "pydantic", "rich", "scipy", "skl2onnx", "sklearn", "tensorflow", "torch", "typer", "vl_convert",
+    "xgboost",
 }  # fmt: skip
 REPORT = """
 import json, sys
@@ -52,7 +53,9 @@ def loaded_by_pytest(tmp_path):
     return loaded_by_pytest
 
 
-@pytest.mark.parametrize("module", ["pytest_inferopt", "pytest_inferopt.options", "pytest_inferopt.errors"])
+@pytest.mark.parametrize(
+    "module", ["pytest_inferopt", "pytest_inferopt.options", "pytest_inferopt.errors", "pytest_inferopt.cli"]
+)
 def test_h99_importing_the_package_loads_neither_numpy_nor_pydantic_nor_pytest(module):
     modules = loaded_by(f"import {module}")
     assert (module in modules, heavy(modules), "pytest" in modules) == (True, set(), False)
