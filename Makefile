@@ -35,6 +35,7 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks.conversion
 	$(BIN)/python -m benchmarks.overhead
 	$(BIN)/python -m benchmarks.reports
+	$(BIN)/python -m benchmarks.gate
 
 clean:
 	rm -rf $(VENV) .inferopt .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist

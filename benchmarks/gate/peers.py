@@ -3,8 +3,8 @@
 Each has a run of the baseline and a run of the candidate, in processes of their own, as their users' CI has: the
 baseline's calls of one replicate and the candidate's calls of another one. Two pairings are judged: a replicate of the
 same four (a few seconds away, the friendliest case: both runs in one job), and one of the series' next four (minutes to
-hours away: numbers from another job). Each pair is judged both ways round. A replicate's process calls both files in turns and its
-calls of a cell are spread over about a third of a second; a tool of these makes them in one go.
+hours away: numbers from another job). Each pair is judged both ways round. A replicate's process calls both files in
+turns, and its calls of a cell are spread over about a third of a second; these tools make them in one go.
 
 Rules, and where they stand:
     * ``pytest-benchmark``: ``--benchmark-compare-fail=median:5%`` fails where current / compared × 100 − 100 > 5, on
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from benchmarks.gate.recorded import Recorded
 
+    # Which cells of which pairs are worse (pairs, cells).
     Rule = Callable[["Runs", "Runs"], NDArray[np.bool_]]
 
 BASE, HEAD = 0, 1
@@ -65,7 +66,7 @@ class Runs(NamedTuple):
 
 
 def median_above(percent: float) -> Rule:
-    """The candidate's median more than so many percent above the baseline's: which cells of which pairs (pairs, cells)."""
+    """The candidate's median more than so many percent above the baseline's."""
 
     def rule(base: Runs, head: Runs) -> NDArray[np.bool_]:
         return np.asarray(head.median[:, 0] / base.median[:, 0] * 100 - 100 > percent)
@@ -154,7 +155,7 @@ class Alarms(NamedTuple):
     pairs: int
     cells: float
     runs: float
-    by_cell: tuple[float, ...]
+    by_cell: list[float]
 
 
 def alarms(recorded: Recorded, rule: Rule, pairing: str) -> Alarms | None:
@@ -163,5 +164,5 @@ def alarms(recorded: Recorded, rule: Rule, pairing: str) -> Alarms | None:
     if not len(base.mean):
         return None
     worse = rule(base, head)
-    by_cell = tuple(float(share) for share in worse.mean(axis=0))
+    by_cell = [float(share) for share in worse.mean(axis=0)]
     return Alarms(len(worse), float(worse.mean()), float(worse.any(axis=1).mean()), by_cell)

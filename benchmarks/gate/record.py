@@ -37,7 +37,7 @@ def record(data: Path, *, minutes: float, models: Sequence[str] = MODELS, say: C
     """
     for model in models:
         make_files(model, data, say)
-    wanted = all_series(models)
+    wanted = {series: series.fours for series in all_series(models)}
     done = {series: count(data, series) // BALANCED_WITHIN for series in wanted}
     deadline = time.monotonic() + 60 * minutes
     with ExitStack() as load:
@@ -45,8 +45,8 @@ def record(data: Path, *, minutes: float, models: Sequence[str] = MODELS, say: C
         while time.monotonic() < deadline and (series := next_series(wanted, done)) is not None:
             seconds = recorder.take_four(series)
             done[series] += 1
-            fours = sum(done.values()), sum(series.fours for series in wanted)
-            say(f"{series.key} {done[series]} of {series.fours}, {seconds:.0f} s; all {fours[0]} of {fours[1]}")
+            part = f"{done[series]} of {series.fours} fours, {seconds:.0f} s"
+            say(f"{series.key}: {part}; all {sum(done.values())} of {sum(wanted.values())}")
 
 
 def raw_folder(data: Path, series: Series) -> Path:

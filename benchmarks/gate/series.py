@@ -65,19 +65,20 @@ class Series(NamedTuple):
         return (SAME_REPLICATES if self.arm == SAME else SLOWER_REPLICATES) // BALANCED_WITHIN
 
 
-def all_series(models: Iterable[str] = MODELS, conditions: Iterable[str] = CONDITIONS) -> tuple[Series, ...]:
+def all_series(models: Iterable[str] = MODELS) -> tuple[Series, ...]:
     """Every series, those of one condition together."""
-    return tuple(Series(model, arm, condition) for condition in conditions for model in models for arm in ARMS)
+    names = tuple(models)
+    return tuple(Series(model, arm, condition) for condition in CONDITIONS for model in names for arm in ARMS)
 
 
-def next_series(wanted: Iterable[Series], done: Mapping[Series, int]) -> Series | None:
-    """The series that has the smallest part of its fours, the first one of several; None when all have all.
+def next_series(wanted: Mapping[Series, int], done: Mapping[Series, int]) -> Series | None:
+    """The series that has the smallest part of what is wanted, the first one of several; None when all have all.
 
     So a recording that is stopped at any time has about the same part of each.
 
     Args:
-        wanted: in the order in which they are begun.
-        done: whole fours so far.
+        wanted: how much of each, in the order in which they are begun.
+        done: how much there is.
     """
-    left = [series for series in wanted if done.get(series, 0) < series.fours]
-    return min(left, key=lambda series: done.get(series, 0) / series.fours, default=None)
+    left = [series for series, target in wanted.items() if done.get(series, 0) < target]
+    return min(left, key=lambda series: done.get(series, 0) / wanted[series], default=None)

@@ -1,0 +1,58 @@
+"""The gate's figures on real replicates: recorded, judged, lived through, and beside other tools.
+
+Run ``python -m benchmarks.gate``, or one step of it: ``record``, ``judge``, ``live``, ``versions``, ``table``. Whatever
+takes long is kept in ``benchmarks/gate/data/`` and goes on where it was stopped; ``judge`` and ``table`` need only the
+files beside this one. On two quiet processors ``record`` takes about three hours and ``live`` one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from benchmarks.gate.files import DATA
+from benchmarks.gate.judge import judge_recording
+from benchmarks.gate.live import run_live
+from benchmarks.gate.record import record
+from benchmarks.gate.series import MODELS
+from benchmarks.gate.table import write_table
+from benchmarks.gate.versions import run_versions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+STEPS = ("record", "judge", "live", "versions", "table")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Take the steps that are named, or all."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gate", description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument("steps", nargs="*", metavar="STEP", help=f"of {', '.join(STEPS)}; all of them without one")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="for record, and for live; all that it takes")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS, help="to record and to live through")
+    asked = parser.parse_args(arguments)
+    unknown = next((step for step in asked.steps if step not in STEPS), None)
+    if unknown:
+        parser.error(f"no step is named {unknown!r}; there are {', '.join(STEPS)}")
+    take = {
+        "record": lambda: record(DATA, minutes=asked.minutes, models=asked.models, say=_say),
+        "judge": lambda: judge_recording(DATA, say=_say),
+        "live": lambda: run_live(DATA, minutes=asked.minutes, models=asked.models, say=_say),
+        "versions": lambda: run_versions(DATA, say=_say),
+        "table": write_table,
+    }
+    for step in STEPS:
+        if not asked.steps or step in asked.steps:
+            take[step]()
+    return 0
+
+
+def _say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
