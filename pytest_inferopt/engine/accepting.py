@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pytest_inferopt.domain.comparison import SHORT_COMMIT
 from pytest_inferopt.engine.baselines import Baselines
 from pytest_inferopt.engine.recording import manifest_of
+from pytest_inferopt.engine.regression import ACCEPT
+from pytest_inferopt.engine.store import entry_key
 from pytest_inferopt.errors import NotMeasuredError
 
 if TYPE_CHECKING:
@@ -31,15 +34,32 @@ def why_no_baseline(result: RunResult) -> str:
     return "" if alone else "no variant has a file that stands alone"
 
 
-def record(result: RunResult, store: Store, git: GitState | None) -> Manifest | None:
+def record(result: RunResult, store: Store, git: GitState | None, *, is_asked: bool = True) -> Manifest | None:
     """Keep a result's models as those of its commit; None where tracked files differ from it, or they are not fit.
 
+    Args:
+        result: of one request.
+        store: where they are kept.
+        git: the repository's state; None outside of one.
+        is_asked: whether somebody wants it. What is kept on the way takes no other models' place: a red run would be
+            green when it is run again at its commit, because it would be compared with itself.
+
     Raises:
-        NotMeasuredError: the store cannot be written.
+        NotMeasuredError: the store cannot be written, or has other models of the commit that stay.
+        UsageError: a newer version has kept some, which stay.
     """
     if git is None or git.is_dirty or why_no_baseline(result):
         return None
+    if not is_asked and _is_another(Baselines(store).at(entry_key(result.test_id, result.name), git.commit), result):
+        raise NotMeasuredError(f"{git.commit[:SHORT_COMMIT]} has another one already.", ACCEPT)
     return _saved(result, store, git, accepted_at=None)
+
+
+def _is_another(manifest: Manifest | None, result: RunResult) -> bool:
+    """Whether a variant that was kept is another file now, or is gone."""
+    kept = {} if manifest is None else manifest.variants
+    now = {name: variant.sha256 for name, variant in result.variants.items()}
+    return any(now.get(name) != variant.sha256 for name, variant in kept.items())
 
 
 def accept(result: RunResult, store: Store, git: GitState | None) -> Manifest:

@@ -98,7 +98,7 @@ class SessionBaselines:
     def keep(self, result: RunResult) -> str:
         """Make a result a baseline, where it is to be one; what a reader must know of that.
 
-        A store that cannot be written is told and fails nothing, unless the baseline was asked for.
+        What stands in the way is told and fails nothing, unless the baseline was asked for.
 
         Raises:
             NotMeasuredError: it was to be accepted, and cannot be.
@@ -109,8 +109,8 @@ class SessionBaselines:
             changed = " with changed files" if manifest.is_dirty else ""
             return f"accepted as the baseline{at}{changed}: {', '.join(manifest.variants)}"
         try:
-            record(result, self._store, self._git)
-        except NotMeasuredError as error:
+            record(result, self._store, self._git, is_asked=False)
+        except InferoptError as error:
             return f"not kept as the baseline of its commit: {error.message}"
         return ""
 

@@ -140,6 +140,23 @@ def test_a_model_that_is_really_slower_is_red_with_figures_operators_and_the_way
     assert (accepted.ret, found["gate"]) == (0, None)
 
 
+def test_a_red_run_is_red_again_at_the_same_commit_because_what_was_kept_first_stays(project):
+    project.git("rm", "--quiet", "--cached", "model.onnx")
+    with (project.path / ".gitignore").open("a", encoding="utf-8") as ignored:
+        ignored.write("model.onnx\n")
+    head = project.commit("a model that git does not track")
+    wide_model(project.path / "model.onnx", 64)
+    project.run()
+    wide_model(project.path / "model.onnx", 16_384)
+    found = [project.run(), project.run("--inferopt-baseline=none"), project.run()]
+    assert [(result.ret, result_of["gate"] and result_of["gate"]["verdict"]) for result, result_of in found] == [
+        (1, "regressed"),
+        (0, None),
+        (1, "regressed"),
+    ]
+    assert f"not kept as the baseline of its commit: {head[:7]} has another one already." in found[0][1]["notes"]
+
+
 def test_a_variant_that_is_not_asked_for_any_more_is_missing_until_that_is_accepted(project):
     two = TEST.replace("x, y)", "x, y, variants={'onnx': ['onnx_conversion'], 'int8': ['quantization']})")
     (project.path / "test_digits.py").write_text(two, encoding="utf-8")
