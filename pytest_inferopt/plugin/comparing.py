@@ -12,7 +12,7 @@ from pytest_inferopt.engine.baseline_source import BaselineSource
 from pytest_inferopt.engine.git import git_state, top_level
 from pytest_inferopt.engine.rebuild import RebuildPlan, rebuild
 from pytest_inferopt.engine.run import RunMode
-from pytest_inferopt.errors import InferoptError, NotMeasuredError, UsageError
+from pytest_inferopt.errors import InferoptError, UsageError
 from pytest_inferopt.plugin.given import options_given
 
 if TYPE_CHECKING:
