@@ -1,15 +1,14 @@
 """Makes the files of a model, and finds how much work makes each batch size slower by what is wanted.
 
-The extra work is found on the machine that records, by measuring candidates in the way the gate does: the slow-down
-at a batch size grows about in proportion to the extra trees or hidden units there, so a few rounds of the rule of three
-come near. What the recording then measures is told beside what was wanted.
+The extra work is found on the machine that records, by measuring candidates in the way the gate does. A slow-down grows
+in proportion to the extra trees or hidden units, so all that was measured at a batch size is one price for a unit of
+work there. What the recording then measures is told beside what was wanted.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,8 @@ from benchmarks.gate.files import read_json, write_json, write_whole
 from benchmarks.gate.networks import RECIPES, TRAINING_ROWS, Trained, digits
 from benchmarks.gate.replicates import Bench, contrasts, rows_file
 from benchmarks.gate.series import ARMS, BATCH_SIZES, SAME, SLOWDOWNS
+from benchmarks.machine import provenance
+from pytest_inferopt.engine.lock import MachineLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,12 +25,9 @@ if TYPE_CHECKING:
 
     from benchmarks.gate.networks import Recipe
 
-ROUNDS = 5
-REPLICATES_A_ROUND = 4
-NEAR = 0.1
-NEAREST = 0.003
-STEP = 3.0
-FIRST_STEP = 0.5
+ROUNDS = 4
+REPLICATES_A_ROUND = 8
+MOST_GROWTH = 3.0
 
 Amounts = dict[int, int]
 """By batch size, trees or hidden units of its side model."""
@@ -61,28 +59,27 @@ def _made(model: str, data: Path, say: Callable[[str], None]) -> dict[str, Any]:
     trained = Trained(recipe)
     for file in files_of(model, SAME, data):
         write_whole(file, trained.plain())
-    least: Amounts = dict.fromkeys(BATCH_SIZES, recipe.least)
-    write_whole(files_of(model, "all+5", data)[0], trained.voting(least))
+    base = files_of(model, "all+5", data)[0]
+    write_whole(base, trained.voting(dict.fromkeys(BATCH_SIZES, recipe.least)))
     bench = Bench(rows_file(data, digits()[0][TRAINING_ROWS:]), data / "work")
-    amounts: dict[str, Amounts] = {}
-    found: dict[str, list[float]] = {}
-    start = {size: recipe.least + max(round(FIRST_STEP * recipe.least), 1) for size in BATCH_SIZES}
-    for slowdown in SLOWDOWNS:
-        arm = next(arm for arm in ARMS.values() if arm.slowdown == slowdown and arm.is_everywhere)
-        seek = _Seek(trained, recipe, bench, files_of(model, arm.name, data))
-        amounts[arm.name], found[arm.name] = seek.find(start, slowdown, partial(_say_of, say, f"{model} {arm.name}"))
-        start = amounts[arm.name]
+    amounts, found = _Seek(trained, bench, base, Prices(recipe)).find(lambda text: say(f"{model} {text}"))
     for arm in (arm for arm in ARMS.values() if not arm.is_everywhere):
         amounts[arm.name] = one_only(amounts[arm.name.replace("one", "all")], recipe)
         write_whole(files_of(model, arm.name, data)[1], trained.voting(amounts[arm.name]))
-    digests = {
-        file.name: hashlib.sha256(file.read_bytes()).hexdigest() for arm in ARMS for file in files_of(model, arm, data)
+    files = {file for arm in ARMS for file in files_of(model, arm, data)}
+    digests = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    return {
+        "amounts": amounts,
+        "least": recipe.least,
+        "found": found,
+        "sha256": digests,
+        "provenance": provenance(),
     }
-    return {"amounts": amounts, "least": recipe.least, "found": found, "sha256": digests}
 
 
-def _say_of(say: Callable[[str], None], what: str, text: str) -> None:
-    say(f"{what}: {text}")
+def told(slowdowns: Sequence[float]) -> str:
+    """``+4.8 %, +5.1 %``."""
+    return ", ".join(f"{100 * slowdown:+.1f} %" for slowdown in slowdowns)
 
 
 def one_only(amounts: Mapping[int, int], recipe: Recipe) -> Amounts:
@@ -90,55 +87,71 @@ def one_only(amounts: Mapping[int, int], recipe: Recipe) -> Amounts:
     return {size: amounts[size] if size == recipe.slow_batch_size else recipe.least for size in BATCH_SIZES}
 
 
-class _Seek:
-    def __init__(self, trained: Trained, recipe: Recipe, bench: Bench, files: tuple[Path, Path]) -> None:
-        self._trained = trained
-        self._recipe = recipe
-        self._bench = bench
-        self._files = files
-        self._taken = 0
+class Prices:
+    """What a unit of extra work costs at each batch size, from all that was measured.
 
-    def find(self, start: Amounts, wanted: float, say: Callable[[str], None]) -> tuple[Amounts, list[float]]:
-        """The amounts that come near in every cell, else those of the nearest round; and what was found with them."""
-        amounts, rounds = start, []
-        while True:
-            found = self._measure(amounts, say)
-            rounds.append((max(abs(slowdown - wanted) for slowdown in found), amounts, found))
-            if all(is_near(slowdown, wanted) for slowdown in found) or len(rounds) == ROUNDS:
-                break
-            amounts = corrected(amounts, found, wanted, self._recipe)
-        _, nearest, found = min(rounds, key=lambda one: one[0])
-        write_whole(self._files[1], self._trained.voting(nearest))
-        return nearest, found
-
-    def _measure(self, amounts: Amounts, say: Callable[[str], None]) -> list[float]:
-        write_whole(self._files[1], self._trained.voting(amounts))
-        taken: list[list[float]] = []
-        for _ in range(REPLICATES_A_ROUND):
-            taken.append(contrasts(self._bench.take(self._files, seed=0, index=self._taken)))
-            self._taken += 1
-        found = [math.expm1(median(logs)) for logs in zip(*taken, strict=True)]
-        say(", ".join(f"{100 * slowdown:+.1f} %" for slowdown in found))
-        return found
-
-
-def is_near(slowdown: float, wanted: float) -> bool:
-    """Whether a slow-down is within a tenth of what is wanted, or within 0.3 points."""
-    return abs(slowdown - wanted) <= max(NEAR * wanted, NEAREST)
-
-
-def corrected(amounts: Mapping[int, int], found: Sequence[float], wanted: float, recipe: Recipe) -> Amounts:
-    """The next amounts, by the rule of three on the extra work; a step changes it threefold at most.
+    The sums decide, so a measurement of much work, whose slow-down stands out of the noise, counts for more.
 
     Args:
-        amounts: the last ones.
-        found: the slow-down at each batch size with them.
-        wanted: what it should be.
-        recipe: says how few there are in the baseline, and how many there can be.
+        recipe: with how much to begin, and how much there can be.
     """
-    following: Amounts = {}
-    for (size, amount), slowdown in zip(amounts.items(), found, strict=True):
-        factor = min(max(wanted / max(slowdown, wanted / STEP), 1 / STEP), STEP)
-        extra = max(round((amount - recipe.least) * factor), 1)
-        following[size] = amount if is_near(slowdown, wanted) else min(recipe.least + extra, recipe.most)
-    return following
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self._extra = dict.fromkeys(BATCH_SIZES, 0)
+        self._slowdown = dict.fromkeys(BATCH_SIZES, 0.0)
+        self._largest = dict.fromkeys(BATCH_SIZES, 0)
+
+    def learn(self, amounts: Mapping[int, int], slowdowns: Sequence[float]) -> None:
+        """Take a measurement of all batch sizes into account."""
+        for (size, amount), slowdown in zip(amounts.items(), slowdowns, strict=True):
+            extra = amount - self._recipe.least
+            self._extra[size] += extra
+            self._slowdown[size] += slowdown
+            self._largest[size] = max(self._largest[size], extra)
+
+    def amounts(self, wanted: float) -> Amounts:
+        """What should cost so much: at most three times the work that was measured, and one unit more at least."""
+        return {size: self._recipe.least + self._wanted_extra(size, wanted) for size in BATCH_SIZES}
+
+    def _wanted_extra(self, size: int, wanted: float) -> int:
+        most = self._recipe.most - self._recipe.least
+        if not self._extra[size]:
+            return min(self._recipe.first, most)
+        bound = min(MOST_GROWTH * self._largest[size], most)
+        slowdown = self._slowdown[size]
+        return round(min(max(wanted * self._extra[size] / slowdown, 1), bound)) if slowdown > 0 else round(bound)
+
+
+class _Seek:
+    def __init__(self, trained: Trained, bench: Bench, base: Path, prices: Prices) -> None:
+        self._trained = trained
+        self._bench = bench
+        self._base = base
+        self._prices = prices
+        self._taken = 0
+
+    def find(self, say: Callable[[str], None]) -> tuple[dict[str, Amounts], dict[str, list[float]]]:
+        """Make the candidates that are slower everywhere; by arm, their amounts and what those cost here."""
+        for turn in range(ROUNDS):
+            found = self._measure(self._prices.amounts(max(SLOWDOWNS)), self._base.with_name("tried.onnx"))
+            say(f"price of work, {turn + 1} of {ROUNDS}: {told(found)}")
+        amounts: dict[str, Amounts] = {}
+        slowdowns: dict[str, list[float]] = {}
+        for arm in (arm for arm in ARMS.values() if arm.name != SAME and arm.is_everywhere):
+            amounts[arm.name] = self._prices.amounts(arm.slowdown)
+            slowdowns[arm.name] = self._measure(amounts[arm.name], self._base.with_name(f"{arm.name}.onnx"))
+            say(f"{arm.name}: {told(slowdowns[arm.name])}")
+        return amounts, slowdowns
+
+    def _measure(self, amounts: Amounts, head: Path) -> list[float]:
+        """Make a candidate, and learn what it costs at each batch size."""
+        write_whole(head, self._trained.voting(amounts))
+        taken = []
+        for _ in range(REPLICATES_A_ROUND):
+            with MachineLock().measuring():
+                taken.append(contrasts(self._bench.take((self._base, head), seed=0, index=self._taken)))
+            self._taken += 1
+        found = [math.expm1(median(logs)) for logs in zip(*taken, strict=True)]
+        self._prices.learn(amounts, found)
+        return found

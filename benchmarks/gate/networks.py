@@ -44,6 +44,7 @@ class Recipe:
         main: what is trained.
         side: the largest side model.
         least: trees or hidden units of each side model in the baseline.
+        first: how many more are tried first.
         most: likewise of the largest one there can be.
         slow_batch_size: the one that is made slower alone.
     """
@@ -51,6 +52,7 @@ class Recipe:
     main: Any
     side: Any
     least: int
+    first: int
     most: int
     slow_batch_size: int
 
@@ -64,11 +66,16 @@ def _forest(trees: int, seed: int) -> RandomForestClassifier:
 
 
 RECIPES = {
-    "small": Recipe(_network(64), _network(2048), least=16, most=2048, slow_batch_size=16),
-    "forest": Recipe(_forest(160, 0), _forest(160, 1), least=40, most=160, slow_batch_size=1),
-    "mlp": Recipe(_network(512, 512), _network(4096), least=64, most=4096, slow_batch_size=32),
+    "small": Recipe(_network(64), _network(2048), least=16, first=100, most=2048, slow_batch_size=16),
+    "forest": Recipe(_forest(160, 0), _forest(160, 1), least=40, first=20, most=160, slow_batch_size=1),
+    "mlp": Recipe(_network(512, 512), _network(4096), least=64, first=200, most=4096, slow_batch_size=32),
     "large": Recipe(
-        _network(2560, 2560, 2560, iterations=2), _network(32768, iterations=2), 256, 32768, slow_batch_size=64
+        _network(2560, 2560, 2560, iterations=2),
+        _network(32768, iterations=2),
+        least=256,
+        first=8000,
+        most=32768,
+        slow_batch_size=64,
     ),
 }
 

@@ -8,31 +8,41 @@ import pytest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.neural_network import MLPClassifier
 
-from benchmarks.gate.making import corrected, is_near, one_only
+from benchmarks.gate.making import Prices, one_only, told
 from benchmarks.gate.networks import Recipe, Trained, digits
 from benchmarks.gate.series import BATCH_SIZES
 
-FOREST = Recipe(RandomForestClassifier(3, random_state=0), RandomForestClassifier(8, random_state=1), 2, 8, 16)
+FOREST = Recipe(RandomForestClassifier(3, random_state=0), RandomForestClassifier(8, random_state=1), 2, 3, 8, 16)
 NETWORK = Recipe(
-    MLPClassifier((8,), max_iter=1, random_state=0), MLPClassifier((32,), max_iter=1, random_state=0), 4, 32, 16
+    MLPClassifier((8,), max_iter=1, random_state=0), MLPClassifier((32,), max_iter=1, random_state=0), 4, 8, 32, 16
 )
 
 
-def test_near_is_a_tenth_of_what_is_wanted_or_three_tenths_of_a_point():
-    assert [is_near(found, 0.10) for found in (0.0899, 0.0901, 0.1099, 0.1101)] == [False, True, True, False]
-    assert [is_near(found, 0.02) for found in (0.0169, 0.0171, 0.0229, 0.0231)] == [False, True, True, False]
+@pytest.fixture
+def prices():
+    return Prices(Recipe(None, None, least=4, first=10, most=104, slow_batch_size=16))
 
 
-def test_the_next_amount_follows_the_rule_of_three_on_the_extra_work_alone():
-    amounts = {1: 6, 16: 6, 32: 6, 64: 6}
-    recipe = Recipe(None, None, 4, 20, 16)
-    # Twice too slow, near, not slower at all (threefold at most), and ten times too slow (a third, one at least).
-    assert corrected(amounts, [0.10, 0.051, -0.01, 0.5], 0.05, recipe) == {1: 5, 16: 6, 32: 10, 64: 5}
+def test_what_was_never_measured_is_tried_with_what_the_recipe_says(prices):
+    assert prices.amounts(0.10) == dict.fromkeys(BATCH_SIZES, 14)
 
 
-def test_there_can_be_no_more_extra_work_than_the_recipe_has():
-    recipe = Recipe(None, None, 4, 8, 16)
-    assert corrected({1: 7}, [0.01], 0.05, recipe) == {1: 8}
+def test_all_measurements_of_a_batch_size_together_are_the_price_of_work_there(prices):
+    prices.learn({1: 14, 16: 14, 32: 14, 64: 14}, [0.05, 0.10, 0.04, 0.20])
+    prices.learn({1: 24, 16: 14, 32: 24, 64: 9}, [0.10, 0.10, 0.11, 0.10])
+    assert prices.amounts(0.10) == {1: 24, 16: 14, 32: 24, 64: 9}
+    assert prices.amounts(0.05) == {1: 14, 16: 9, 32: 14, 64: 6}
+
+
+def test_a_price_that_noise_hides_is_looked_for_with_three_times_the_work_and_no_more_than_there_is(prices):
+    prices.learn(dict.fromkeys(BATCH_SIZES, 14), [-0.01, 0.0, 0.001, 10.0])
+    assert prices.amounts(0.10) == {1: 34, 16: 34, 32: 34, 64: 5}
+    prices.learn({1: 54, 16: 14, 32: 14, 64: 14}, [0.0, 0.10, 0.10, 10.0])
+    assert prices.amounts(0.10)[1] == 104
+
+
+def test_slow_downs_are_told_in_percent():
+    assert told([0.048, -0.001]) == "+4.8 %, -0.1 %"
 
 
 def test_one_cell_alone_gets_the_extra_work():
