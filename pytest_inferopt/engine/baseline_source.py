@@ -17,6 +17,8 @@ from pytest_inferopt.engine.bundle import open_bundle
 from pytest_inferopt.engine.git import (
     MergeBase,
     blob_at,
+    git_state,
+    is_ancestor,
     is_changed_since,
     is_tracked,
     merge_base,
@@ -154,6 +156,11 @@ class BaselineSource:
             reason = f"there is no merge base: {reason}"
         else:
             commit, branch = self.merge_base.commit, self.merge_base.default_branch
+            if (manifest := self._own.newest_accepted(key, is_meant=self._is_accepted_here)) is not None:
+                note = (
+                    f"It was accepted on this branch, so it takes the place of the merge base {commit[:SHORT_COMMIT]}."
+                )
+                return _found(manifest, "accepted", self._own, (note,))
             if (manifest := self._own.at(key, commit)) is not None:
                 return _found(manifest, "merge base", self._own)
             reason = f"nothing is saved of the merge base {commit[:SHORT_COMMIT]} with {branch}"
@@ -161,6 +168,20 @@ class BaselineSource:
         if (manifest := self._own.newest_accepted(key)) is not None:
             return _found(manifest, "accepted", self._own, (f"{reason[0].upper()}{reason[1:]}.",))
         return Absent(f"{reason}, and none was accepted.", next_step)
+
+    def _is_accepted_here(self, manifest: Manifest) -> bool:
+        """Whether a baseline was accepted on this branch, after it left the default branch.
+
+        What was accepted there is what the branch is to be like; beside the merge base it would be red for ever.
+        """
+        head = git_state(self._root)
+        if head is None or self.merge_base is None or manifest.commit is None:
+            return False
+        base, commit = self.merge_base.commit, manifest.commit
+        is_since = manifest.is_dirty if commit == base else is_ancestor(self._root, base, commit)
+        # An amended commit is no ancestor of what took its place.
+        is_named = manifest.branch is not None and manifest.branch == head.branch
+        return is_since and (is_named or (commit != base and is_ancestor(self._root, commit, head.commit)))
 
     def _found_at_commit(self, key: str, test_id: str, name: str) -> Found | Absent:
         if (manifest := self._own.at(key, self._commit)) is not None:

@@ -38,7 +38,7 @@ from pytest_inferopt.engine.store_lock import alone, beside_others
 from pytest_inferopt.errors import InferoptError, NotMeasuredError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 __all__ = ["Baselines", "Entry", "entry_name", "key_of", "open_folder"]
@@ -104,10 +104,10 @@ class Baselines:
         clean = (manifest for manifest in self._read_all(paths) if not manifest.is_dirty)
         return self._used(max(clean, key=_age, default=None))
 
-    def newest_accepted(self, key: str) -> Manifest | None:
-        """The baseline that was accepted last; raises as `at` does."""
+    def newest_accepted(self, key: str, *, is_meant: Callable[[Manifest], bool] = lambda _: True) -> Manifest | None:
+        """The baseline that was accepted last, of those that are meant; raises as `at` does."""
         found = self._read_all(entry_paths(self._folder(key), f"*{ACCEPTED}*.json"))
-        return self._used(max(found, key=_age, default=None))
+        return self._used(max(filter(is_meant, found), key=_age, default=None))
 
     def newest(self, key: str) -> Manifest | None:
         """The baseline that was saved last, a clean one before one of changed files; raises as `at` does."""

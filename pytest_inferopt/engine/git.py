@@ -18,6 +18,7 @@ __all__ = [
     "MergeBase",
     "blob_at",
     "git_state",
+    "is_ancestor",
     "is_changed_since",
     "is_tracked",
     "merge_base",
@@ -100,6 +101,12 @@ def why_no_merge_base(folder: Path, *, environ: Mapping[str, str] | None = None)
     if found is None:
         return "the default branch is not known", "Tell git: git remote set-head origin --auto."
     return f"HEAD and {found[0]} have no commit in common", "Name a commit: --inferopt-baseline=GITREF."
+
+
+def is_ancestor(folder: Path, commit: str, of: str) -> bool:
+    """Whether a commit is another one, or came before it; False too where git does not know them."""
+    is_known = COMMIT.fullmatch(commit) and COMMIT.fullmatch(of)
+    return bool(is_known) and _git_bytes(folder, "merge-base", "--is-ancestor", commit, of) is not None
 
 
 def is_tracked(folder: Path, path: Path) -> bool:

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not 
 HERE = Environment(cpu_model="Intel Xeon", cpu_count=2, isa_flags=(), python="3.11.9", system="linux", libraries={})
 TEST, NAME = "test_a.py::test_a", "churn"
 SAVED, ACCEPTED = "2030-01-02T12:00:00+00:00", "2030-01-03T12:00:00+00:00"
+LATER = "2030-01-04T12:00:00+00:00"
 ACCEPT = "Accept what is measured as the baseline: --inferopt-update-baseline."
 ENVIRONMENT = {
     "GIT_CONFIG_GLOBAL": os.devnull,
@@ -153,6 +154,50 @@ def test_else_the_one_that_was_accepted_last_is(source, store, repository, save)
     note = f"Nothing is saved of the merge base {repository.base[:7]} with main."
     assert found(source("auto")) == (saved, identity(saved, "accepted", note, saved_at=ACCEPTED))
     assert found(source("auto"))[1].text == "accepted 2030-01-03 (bbbbbbb+)"
+
+
+ON_THE_BRANCH = "It was accepted on this branch, so it takes the place of the merge base {base}."
+
+
+def test_what_was_accepted_on_the_branch_itself_comes_before_the_merge_base(source, store, repository, save):
+    save(store, commit=repository.base)
+    (repository.root / "code.py").write_text("2")
+    head = repository.commit("code.py")
+    accepted = save(store, b"slower", commit=head, branch="feature", accepted_at=ACCEPTED)
+    save(store, b"another branch's", commit="f" * 40, branch="other", accepted_at=LATER)
+    note = ON_THE_BRANCH.format(base=repository.base[:7])
+    expected = accepted, identity(accepted, "accepted", note, saved_at=ACCEPTED)
+    (repository.root / "code.py").write_text("3")
+    repository.commit("code.py")
+    assert found(source("auto")) == expected
+    repository.git("commit", "--quiet", "--amend", "--message", "told otherwise")
+    repository.git("checkout", "--quiet", "--detach")
+    assert found(source("auto")) == expected
+
+
+def test_what_was_accepted_before_its_commit_was_amended_or_made_is_accepted_on_its_branch(
+    source, store, repository, save
+):
+    save(store, commit=repository.base)
+    note = ON_THE_BRANCH.format(base=repository.base[:7])
+    told = {"branch": "feature", "accepted_at": ACCEPTED}
+    accepted = save(store, b"not committed yet", commit=repository.base, is_dirty=True, **told)
+    expected = accepted, identity(accepted, "accepted", note, saved_at=ACCEPTED)
+    assert found(source("auto")) == expected
+    (repository.root / "code.py").write_text("2")
+    head = repository.commit("code.py")
+    repository.git("commit", "--quiet", "--amend", "--message", "told otherwise")
+    accepted = save(store, b"amended", commit=head, **{**told, "accepted_at": LATER})
+    assert found(source("auto")) == (accepted, identity(accepted, "accepted", note, saved_at=LATER))
+
+
+@pytest.mark.parametrize(
+    "told", [{"branch": "main"}, {"branch": "other"}, {"branch": None}, {"branch": "feature", "commit": None}]
+)
+def test_what_was_accepted_elsewhere_does_not_come_before_the_merge_base(source, store, repository, save, told):
+    recorded = save(store, commit=repository.base)
+    save(store, b"slower", **{"commit": repository.base, "is_dirty": True, "accepted_at": ACCEPTED, **told})
+    assert found(source("auto")) == (recorded, identity(recorded, "merge base"))
 
 
 def test_f75_without_either_there_is_none_and_it_is_said_how_to_come_to_one(source, store, repository, save):

@@ -13,6 +13,7 @@ from pytest_inferopt.engine.git import (
     MergeBase,
     blob_at,
     git_state,
+    is_ancestor,
     is_changed_since,
     is_tracked,
     merge_base,
@@ -326,6 +327,13 @@ def test_in_a_shallow_clone_the_next_step_is_to_fetch(repository, branched, tmp_
 
 
 # --- files of other commits ---------------------------------------------------------------------------------------
+
+
+def test_a_commit_came_before_another_or_not(repository, branched):
+    head, main = (resolve_commit(repository.folder, name) for name in ("HEAD", "main"))
+    assert all(is_ancestor(repository.folder, branched, other) for other in (branched, head, main))
+    pairs = ((head, branched), (head, main), ("0" * 40, head), (branched, "HEAD"), ("--all", head))
+    assert not any(is_ancestor(repository.folder, *pair) for pair in pairs)
 
 
 def test_a_file_is_read_as_it_was_in_a_commit(repository):

@@ -140,6 +140,18 @@ def test_a_model_that_is_really_slower_is_red_with_figures_operators_and_the_way
     assert (accepted.ret, found["gate"]) == (0, None)
 
 
+def test_on_a_branch_too_what_was_accepted_is_green_from_then_on(project):
+    wide_model(project.path / "model.onnx", 64)
+    project.commit("narrow")
+    project.run()
+    project.git("switch", "--quiet", "--create", "feature")
+    wide_model(project.path / "model.onnx", 16_384)
+    project.commit("wide")
+    project.run("--inferopt-update-baseline")
+    result, found = project.run()
+    assert (result.ret, found["gate"]["verdict"], found["gate"]["baseline"]["source"]) == (0, "unchanged", "accepted")
+
+
 def test_a_red_run_is_red_again_at_the_same_commit_because_what_was_kept_first_stays(project):
     project.git("rm", "--quiet", "--cached", "model.onnx")
     with (project.path / ".gitignore").open("a", encoding="utf-8") as ignored:
