@@ -2,10 +2,11 @@
 
 A script of the standard library alone: ``python -I -S keeper.py ORDER``, ORDER being the path of a JSON document with
 `repository`, `worktree` (a folder that is not there yet), `commit`, `command`, `folder` (relative to the worktree),
-`environment` and `scratch` (a folder around all of that). Its standard input is a pipe of the caller's: when that ends,
-because the caller has had enough or was killed, the command and its process group are ended, and nobody is left to
-remove the scratch folder but this process. It leaves with the command's exit status, or with `NO_WORKTREE` after writing
-git's own words to standard error.
+`environment` and `scratch` (a folder around all of that).
+
+Its standard input is a pipe of the caller's: when that ends, because the caller has had enough or was killed, the
+command and its process group are ended, and nobody is left to remove the scratch folder but this process. It leaves
+with the command's exit status, or with `NO_WORKTREE` after writing git's own words to standard error.
 """
 
 from __future__ import annotations
