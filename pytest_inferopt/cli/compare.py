@@ -25,7 +25,7 @@ from pytest_inferopt.cli.places import project_fields
 from pytest_inferopt.domain.comparison import BaselineIdentity
 from pytest_inferopt.domain.environment import Environment
 from pytest_inferopt.domain.gate_summary import ACCEPT, error_bound, gate_lines
-from pytest_inferopt.domain.gate_words import cells_of, change_text
+from pytest_inferopt.domain.gate_words import cell_outcome_text, cells_of, change_text
 from pytest_inferopt.domain.headline import headline
 from pytest_inferopt.domain.report import Report
 from pytest_inferopt.domain.request import DatasetSpec, parse_request
@@ -222,7 +222,7 @@ def _rows(result: RunResult) -> Iterator[tuple[str, ...]]:
             ms_text(cell.base_ms),
             ms_text(cell.head_ms),
             change_text(cell.slowdown),
-            outcome_text(cell.outcome),
+            cell_outcome_text(cell, result.gate),
         )
 
 
