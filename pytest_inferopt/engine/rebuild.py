@@ -115,7 +115,12 @@ def _order(plan: RebuildPlan, commit: str, test_id: str, folder: Path) -> dict[s
         "commit": commit,
         "folder": str(plan.rootdir.relative_to(plan.home)),
         "command": [sys.executable, "-P", "-m", CHILD, str(folder / "order.json")],
-        "environment": {**_environment(), "PYTHONPATH": os.pathsep.join([PACKAGE, *filter(None, [moved])])},
+        "environment": {
+            **_environment(),
+            "PYTHONPATH": os.pathsep.join([PACKAGE, *filter(None, [moved])]),
+            # Where the session measures coverage, the test would erase what others have measured, or count as theirs.
+            "COVERAGE_FILE": str(folder / "coverage"),
+        },
         "pythonpath": moved,
         "home": str(plan.home),
         "import_roots": [str(worktree / root) for root in import_roots(plan.home, sys.path)],

@@ -7,17 +7,19 @@ holds.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_inferopt.domain.text import printable
 from pytest_inferopt.engine.provenance import is_of_repository, modules_under
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 __all__ = ["NAME", "Rebuilding", "main"]
 
@@ -41,6 +43,12 @@ class Rebuilding:
         self.reasons: list[str] = []
         self.leaked: dict[str, str] = {}
         self._home = home
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, object, object]:
+        """Have no workers, whatever the configuration asks for; xdist may not be loaded, and then it has no options."""
+        config.option.numprocesses = 0
+        return (yield)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note why a test failed."""
@@ -80,8 +88,6 @@ def main(order_path: str) -> int:
     os.environ["PYTHONPATH"] = order["pythonpath"]
     rebuilding = Rebuilding(order["commit"], home)
     arguments = [*order["arguments"], "-p", "no:cacheprovider"]
-    if importlib.util.find_spec("xdist") is not None:
-        arguments += ["-n", "0"]
     status = pytest.main(arguments, plugins=[rebuilding])
     Path(order["outcome"]).write_text(json.dumps(_outcome(rebuilding, int(status))), encoding="utf-8")
     return 0

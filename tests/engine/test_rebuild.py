@@ -84,6 +84,7 @@ def test_the_order_leads_into_the_worktree_and_carries_the_sessions_options(repo
     moved = os.pathsep.join([f"{worktree}/lib", "/elsewhere"])
     assert (order["pythonpath"], environment["PYTHONPATH"].partition(os.pathsep)[2]) == (moved, moved)
     assert "PYTEST_XDIST_WORKER" not in environment
+    assert environment["COVERAGE_FILE"] == f"{Path(order['outcome']).parent}/coverage"
     assert reason(found) == f"{head[:7]} could not be made again: nothing."
     assert told == [f"making tests/test_a.py::test_a as it was at {head[:7]}, in a worktree"]
     assert not Path(worktree).exists()

@@ -196,6 +196,18 @@ def test_f76_a_damaged_baseline_is_not_measured_and_the_next_run_has_none(projec
     assert project.run()[1]["gate"]["verdict"] == "new"
 
 
+@pytest.mark.parametrize("options", ["-p no:xdist", "-n 2 --dist loadfile"])
+def test_a_commit_is_made_again_without_workers_whether_xdist_is_loaded_or_not(project, options):
+    (project.path / "pytest.ini").write_text(f"[pytest]\naddopts = {options}\n", encoding="utf-8")
+    base = project.commit("options")
+    project.git("switch", "--quiet", "--create", "feature")
+    (project.path / "notes").write_text("nothing that a model knows", encoding="utf-8")
+    project.commit("notes")
+    _, found = project.run("--inferopt-baseline=main")
+    identity = found["gate"]["baseline"]
+    assert (found["gate"]["verdict"], identity["source"], identity["commit"]) == ("unchanged", "rebuilt", base)
+
+
 def test_a_model_that_is_wrong_is_not_accepted(project):
     text = TEST.replace("x, y)", "x, y, check=False)")
     (project.path / "test_digits.py").write_text(text, encoding="utf-8")
