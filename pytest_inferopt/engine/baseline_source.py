@@ -164,10 +164,18 @@ class BaselineSource:
             if (manifest := self._own.at(key, commit)) is not None:
                 return _found(manifest, "merge base", self._own)
             reason = f"nothing is saved of the merge base {commit[:SHORT_COMMIT]} with {branch}"
-            next_step = f"Run there once, or rebuild it: --inferopt-baseline={branch}. {ACCEPT}"
+            next_step = f"{self._how_to_come_to(commit)} {ACCEPT}"
         if (manifest := self._own.newest_accepted(key)) is not None:
             return _found(manifest, "accepted", self._own, (f"{reason[0].upper()}{reason[1:]}.",))
         return Absent(f"{reason}, and none was accepted.", next_step)
+
+    def _how_to_come_to(self, commit: str) -> str:
+        """What to do where nothing is saved of the merge base; the default branch may have gone on since."""
+        head = git_state(self._root)
+        # Beside itself a commit shows nothing.
+        if head is not None and head.commit == commit and not head.is_dirty:
+            return "Compare with the commit before: --inferopt-baseline=HEAD~1."
+        return f"Run there once, or rebuild it: --inferopt-baseline={commit[:SHORT_COMMIT]}."
 
     def _is_accepted_here(self, manifest: Manifest) -> bool:
         """Whether a baseline was accepted on this branch, after it left the default branch.

@@ -202,10 +202,18 @@ def test_what_was_accepted_elsewhere_does_not_come_before_the_merge_base(source,
 
 def test_f75_without_either_there_is_none_and_it_is_said_how_to_come_to_one(source, store, repository, save):
     save(store, b"recorded", commit="d" * 40)
-    assert source("auto").find(TEST, NAME) == Absent(
-        f"nothing is saved of the merge base {repository.base[:7]} with main, and none was accepted.",
-        f"Run there once, or rebuild it: --inferopt-baseline=main. {ACCEPT}",
-    )
+    reason = f"nothing is saved of the merge base {repository.base[:7]} with main, and none was accepted."
+    repository.git("checkout", "--quiet", "main")
+    before = f"Compare with the commit before: --inferopt-baseline=HEAD~1. {ACCEPT}"
+    assert source("auto").find(TEST, NAME) == Absent(reason, before)
+    there = f"Run there once, or rebuild it: --inferopt-baseline={repository.base[:7]}. {ACCEPT}"
+    (repository.root / "code.py").write_text("2")
+    assert source("auto").find(TEST, NAME) == Absent(reason, there)
+    repository.commit("code.py")
+    repository.git("checkout", "--quiet", "feature")
+    (repository.root / "code.py").write_text("3")
+    repository.commit("code.py")
+    assert source("auto").find(TEST, NAME) == Absent(reason, there)
 
 
 def test_f75_outside_of_a_repository_there_is_only_what_was_accepted(source, tmp_path, store, save):
