@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_inferopt.domain.comparison import CellComparison, Comparison, Gate
 from pytest_inferopt.domain.result import Accuracy, Check, Outcome
+from pytest_inferopt.engine.tails import TAIL_LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -190,7 +191,7 @@ def regression_check(
     judged = [cell for cell in cells if cell.outcome != "advisory"]
     outcome = _outcome(judged, gate, is_together=is_together)
     speaking = [cell for cell in judged if cell.outcome == outcome] or judged
-    worst = max((cell for cell in speaking if cell.slowdown), key=_estimate, default=None)
+    worst = max((cell for cell in speaking if cell.slowdown), key=_badness, default=None)
     slowdown = gate.together if is_together else worst.slowdown if worst else None
     reason = gate.reason if is_together or gate.is_contaminated or worst is None else _reason(speaking, worst, limits)
     if caveat and outcome in {"passed", "improved"}:
@@ -203,7 +204,7 @@ def regression_check(
         variant=variant,
         outcome=outcome,
         observed=None if slowdown is None else slowdown.estimate,
-        limit=limits.allowed,
+        limit=_limits_of(worst, limits).allowed,
         interval=None if slowdown is None else slowdown.interval,
         reason=reason,
         next_step=NEXT_STEPS.get(outcome, ""),
@@ -225,18 +226,29 @@ def _outcome(cells: Sequence[CellComparison], gate: Gate, *, is_together: bool) 
 def _reason(speaking: Sequence[CellComparison], worst: CellComparison, limits: SlowdownLimits) -> str:
     """The cells that have the verdict, the slowest first, against what is allowed."""
     ordered = sorted((cell for cell in speaking if cell.slowdown), key=_estimate, reverse=True)
-    shown = ordered if worst.outcome == "regressed" else ordered[:1]
+    alike = [cell for cell in ordered if (cell.percentile == MEDIAN) == (worst.percentile == MEDIAN)]
+    shown = alike if worst.outcome == "regressed" else alike[:1]
     cells = "; ".join(cell_text(cell) for cell in shown)
-    told = f"{cells}, allowed {limits.text}"
+    told = f"{cells}, allowed {_limits_of(worst, limits).text}"
     if worst.outcome == "inconclusive" and worst.slowdown and worst.slowdown.detectable is not None:
         told += f"; a slow-down of {100 * worst.slowdown.detectable:.1f} % would have been caught"
     return f"{told}."
+
+
+def _limits_of(cell: CellComparison | None, limits: SlowdownLimits) -> SlowdownLimits:
+    """What a cell is held against: a tail has limits of its own."""
+    return limits if cell is None or cell.percentile == MEDIAN else TAIL_LIMITS
 
 
 def cell_text(cell: CellComparison) -> str:
     """``batch 16: +3.1 % [2.4, 3.9]``; a percentile other than the median is named."""
     percentile = "" if cell.percentile == MEDIAN else f" p{cell.percentile}"
     return f"batch {cell.batch_size}{percentile}: {cell.slowdown.text if cell.slowdown else NOT_MEASURED}"
+
+
+def _badness(cell: CellComparison) -> tuple[bool, float]:
+    """A median speaks before a tail, whose limits are wider."""
+    return cell.percentile == MEDIAN, _estimate(cell)
 
 
 def _estimate(cell: CellComparison) -> float:

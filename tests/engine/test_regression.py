@@ -222,13 +222,23 @@ def test_a_regression_names_its_cells_the_slowest_first():
         ([cell(1, "passed", 0.001), cell(16, "passed", -0.02)], "passed", "batch 1: +0.1 % [-0.9, 1.1]"),
         ([cell(1, "improved", -0.3), cell(16, "passed", 0.01)], "improved", "batch 1: -30.0 % [-31.0, -29.0]"),
         ([cell(1, "passed", 0.01), cell(16, "inconclusive", 0.02)], "inconclusive", "batch 16: +2.0 % [1.0, 3.0]"),
-        ([cell(1, "passed", 0.0), cell(1, "regressed", 0.3, 95)], "regressed", "batch 1 p95: +30.0 % [29.0, 31.0]"),
         ([cell(1, "passed", 0.0), cell(1, "advisory", 0.9, 95)], "passed", "batch 1: +0.0 % [-1.0, 1.0]"),
     ],
 )
 def test_a_variants_verdict_is_that_of_its_worst_cell(cells, outcome, reason):
     found = judged(*cells)
     assert (found.outcome, found.reason) == (outcome, f"{reason}, {ALLOWED}.")
+
+
+def test_a_tail_is_held_against_limits_of_its_own():
+    found = judged(cell(1, "passed", 0.0), cell(1, "regressed", 0.3, 95), cell(16, "regressed", 0.4, 95))
+    told = "batch 16 p95: +40.0 % [39.0, 41.0]; batch 1 p95: +30.0 % [29.0, 31.0], allowed 10.0 % (of a tail)."
+    assert (found.outcome, found.reason, found.limit) == ("regressed", told, 0.1)
+
+
+def test_a_median_speaks_before_a_tail():
+    found = judged(cell(1, "regressed", 0.04), cell(1, "regressed", 0.3, 95))
+    assert (found.reason, found.limit) == (f"batch 1: +4.0 % [3.0, 5.0], {ALLOWED}.", LIMITS.allowed)
 
 
 def test_an_inconclusive_cell_says_what_would_have_been_caught():
