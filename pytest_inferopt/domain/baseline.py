@@ -12,13 +12,14 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from pytest_inferopt._version import __version__
 from pytest_inferopt.domain.environment import Environment
 from pytest_inferopt.domain.record import Record
 from pytest_inferopt.domain.result import Accuracy
-from pytest_inferopt.errors import NotMeasuredError, UsageError
+from pytest_inferopt.domain.stored import Stored
+from pytest_inferopt.errors import NotMeasuredError
 
 __all__ = ["SCHEMA_VERSION", "BaselineFile", "BaselineVariant", "Manifest", "manifest_text", "parse_manifest"]
 
@@ -27,6 +28,7 @@ DIGEST = "digest"
 MAX_PART_BYTES = 255
 MAX_NAME_BYTES = 1024
 AGAIN = "Save the baseline again."
+STORED = Stored("baseline", SCHEMA_VERSION, AGAIN)
 
 
 class BaselineFile(Record):
@@ -135,29 +137,12 @@ def parse_manifest(text: str | bytes, *, where: str) -> Manifest:
         UsageError: a newer version wrote it.
         NotMeasuredError: it is none, or is damaged.
     """
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise NotMeasuredError(f"{where}: not valid JSON ({error}).", AGAIN) from error
-    version = document.get("schema_version") if isinstance(document, dict) else None
-    if not isinstance(version, int):
-        raise NotMeasuredError(f"{where}: no baseline of pytest-inferopt (it names no schema_version).")
+    document = STORED.document(text, where=where)
     told = document.pop(DIGEST, None)
     # Before the version is believed: a damaged figure there must not pass for a newer program's document.
-    if told != _digest(document) and (told is not None or version <= SCHEMA_VERSION):
+    if told != _digest(document) and (told is not None or document["schema_version"] <= SCHEMA_VERSION):
         raise NotMeasuredError(f"{where} is damaged: its content is not what was written.", AGAIN)
-    if version > SCHEMA_VERSION:
-        raise UsageError(
-            f"{where} has schema version {version}, and this pytest-inferopt ({__version__}) reads up to "
-            f"{SCHEMA_VERSION}.",
-            "Upgrade: pip install --upgrade pytest-inferopt.",
-        )
-    try:
-        return Manifest.model_validate(document)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise NotMeasuredError(f"{where}: {place}: {first['msg']}.", AGAIN) from None
+    return STORED.record(Manifest, document, where=where)
 
 
 def _digest(document: dict[str, Any]) -> str:

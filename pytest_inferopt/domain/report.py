@@ -6,18 +6,20 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from pytest_inferopt._version import __version__
 from pytest_inferopt.domain.environment import Environment
 from pytest_inferopt.domain.record import Record
 from pytest_inferopt.domain.result import SCHEMA_VERSION, RunResult
-from pytest_inferopt.errors import NotMeasuredError, UsageError
+from pytest_inferopt.domain.stored import Stored
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["GitState", "Report", "parse_report"]
+
+STORED = Stored("report", SCHEMA_VERSION, "Write the report again.")
 
 
 class GitState(Record):
@@ -98,22 +100,4 @@ def parse_report(text: str | bytes, *, where: str) -> Report:
         UsageError: a newer version wrote it.
         NotMeasuredError: it is no report.
     """
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise NotMeasuredError(f"{where}: not valid JSON ({error}).", "Write the report again.") from error
-    version = document.get("schema_version") if isinstance(document, dict) else None
-    if not isinstance(version, int):
-        raise NotMeasuredError(f"{where}: no report of pytest-inferopt (it names no schema_version).")
-    if version > SCHEMA_VERSION:
-        raise UsageError(
-            f"{where} has schema version {version}, and this pytest-inferopt ({__version__}) reads up to "
-            f"{SCHEMA_VERSION}.",
-            "Upgrade: pip install --upgrade pytest-inferopt.",
-        )
-    try:
-        return Report.model_validate(document)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise NotMeasuredError(f"{where}: {place}: {first['msg']}.", "Write the report again.") from None
+    return STORED.record(Report, STORED.document(text, where=where), where=where)

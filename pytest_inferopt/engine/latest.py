@@ -6,16 +6,13 @@ working copy without changed files, was measured there; of everything else nobod
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
-from pytest_inferopt._version import __version__
 from pytest_inferopt.domain.comparison import SHORT_COMMIT
 from pytest_inferopt.domain.result import SCHEMA_VERSION, RunResult
+from pytest_inferopt.domain.stored import Stored
 from pytest_inferopt.domain.text import printable
 from pytest_inferopt.engine.accepting import accept, record, why_no_baseline
 from pytest_inferopt.engine.files import is_plain_folder, open_plain
@@ -36,6 +33,7 @@ __all__ = ["Latest", "accept_latest", "latest_results", "parse_result", "save_la
 
 MAX_RESULT_BYTES = 100_000_000
 RUN = "pytest --inferopt"
+STORED = Stored("result", SCHEMA_VERSION, f"Run again: {RUN}")
 GIT_DIR = "gitdir: "
 
 
@@ -69,25 +67,7 @@ def parse_result(text: str | bytes, *, where: str) -> RunResult:
         UsageError: a newer version wrote it.
         NotMeasuredError: it is no result, or is damaged.
     """
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise NotMeasuredError(f"{where} is damaged: not valid JSON ({error}).", f"Run again: {RUN}") from error
-    version = document.get("schema_version") if isinstance(document, dict) else None
-    if not isinstance(version, int):
-        raise NotMeasuredError(f"{where}: no result of pytest-inferopt (it names no schema_version).")
-    if version > SCHEMA_VERSION:
-        raise UsageError(
-            f"{where} has schema version {version}, and this pytest-inferopt ({__version__}) reads up to "
-            f"{SCHEMA_VERSION}.",
-            "Upgrade: pip install --upgrade pytest-inferopt.",
-        )
-    try:
-        return RunResult.model_validate(document)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise NotMeasuredError(f"{where}: {place}: {first['msg']}.", f"Run again: {RUN}") from None
+    return STORED.record(RunResult, STORED.document(text, where=where), where=where)
 
 
 def save_latest(store: Store, folder: Path) -> list[Manifest]:
