@@ -40,11 +40,22 @@ def live_gate(arm, verdict, seconds=20.0):
     return {"series": f"mlp.{arm}.quiet", "verdict": verdict, "seconds": seconds, "reason": ""}
 
 
+def whole(judged):
+    """The same, as if all models and replicates were there."""
+    series = {}
+    for key, found in copy.deepcopy(judged["series"]).items():
+        one = Series(*key.split("."))
+        for model in (one.model, {"small": "forest", "mlp": "large"}[one.model]):
+            series[one._replace(model=model).key] = {**copy.deepcopy(found), "replicates": 4 * one.fours}
+    return {**judged, "series": series, "missing": 0}
+
+
 def test_goals_are_met_missed_or_not_known(judged):
+    judged = whole(judged)
     others = [live_gate(SAME, "inconclusive", 50.0), live_gate("all+5", "regressed")]
     live = {"gates": [live_gate(SAME, "passed")] * 39 + others}
     found = {goal.figure: (goal.found, goal.is_met) for goal in goals(judged, live)}
-    assert found["identical files, loaded: red gates (resampled)"] == ("0 of 300", True)
+    assert found["identical files, loaded: red gates (resampled)"] == ("0 of 600", True)
     assert found["all cells +5 %, quiet: red gates (resampled)"] == ("not recorded", None)
     assert found["all cells +10 %, quiet: red gates (resampled)"] == ("100.0 % (worst: small, 100.0 %)", True)
     assert found["one cell +10 %, quiet: red gates (resampled)"][1] is False
@@ -56,12 +67,18 @@ def test_goals_are_met_missed_or_not_known(judged):
 
 
 def test_a_red_gate_of_identical_files_misses_the_goal_however_many_there_are(judged):
-    red = copy.deepcopy(judged)
+    red = whole(judged)
     red["series"]["mlp.same.quiet"]["gates"]["regressed"] = 2
     found = {goal.figure: (goal.found, goal.is_met) for goal in goals(red, {})}
-    assert found["identical files, quiet: red gates (resampled)"] == ("2 of 300", False)
+    assert found["identical files, quiet: red gates (resampled)"] == ("2 of 600", False)
     assert found["identical files: red gates (live)"] == ("not recorded", None)
     assert found["identical files, models under 1 ms: median seconds to the verdict"] == ("27 (resampled)", True)
+
+
+def test_a_figure_of_few_replicates_is_neither_met_nor_missed(judged):
+    live = {"gates": [live_gate(SAME, "passed")] * 39}
+    known = [goal.figure for goal in goals(judged, live) if goal.is_met is not None]
+    assert known == ["identical files, models under 1 ms: median seconds to the verdict"]
 
 
 def test_the_page_says_what_is_missing_and_that_nothing_of_it_is_a_claim(judged):
