@@ -33,8 +33,8 @@ class BaselineIdentity(Record):
     """What a candidate was compared with, and how it was found.
 
     Attributes:
-        source: how: ``merge base``, ``accepted``, ``folder``, ``bundle``, and for a commit that was named, ``recorded``
-            or ``rebuilt``.
+        source: how: ``merge base``, on the default branch itself ``earlier commit``, ``accepted``, ``folder``,
+            ``bundle``, and for a commit that was named, ``recorded`` or ``rebuilt``.
         commit: the full hash of the commit whose model it is; None where nobody knows it.
         branch: the branch it was made on.
         saved_at: when it was put away, ISO 8601 in UTC.

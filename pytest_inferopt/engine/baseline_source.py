@@ -17,6 +17,7 @@ from pytest_inferopt.engine.bundle import open_bundle
 from pytest_inferopt.engine.git import (
     MergeBase,
     blob_at,
+    first_parents,
     git_state,
     is_ancestor,
     is_changed_since,
@@ -38,8 +39,9 @@ if TYPE_CHECKING:
 __all__ = ["Absent", "BaselineSource", "Found"]
 
 WORDS = ("auto", "none")
+MOST_PARENTS = 100
 SHOWN = 200
-ACCEPT = "Accept what is measured as the baseline: --inferopt-update-baseline."
+ACCEPT = "With --inferopt-update-baseline, what is measured becomes the baseline."
 Kind = Literal["auto", "none", "folder", "bundle", "ref"]
 
 
@@ -161,6 +163,8 @@ class BaselineSource:
                     f"It was accepted on this branch, so it takes the place of the merge base {commit[:SHORT_COMMIT]}."
                 )
                 return _found(manifest, "accepted", self._own, (note,))
+            if (found := self._found_before(key, commit)) is not None:
+                return found
             if (manifest := self._own.at(key, commit)) is not None:
                 return _found(manifest, "merge base", self._own)
             reason = f"nothing is saved of the merge base {commit[:SHORT_COMMIT]} with {branch}"
@@ -176,6 +180,21 @@ class BaselineSource:
         if head is not None and head.commit == commit and not head.is_dirty:
             return "Compare with the commit before: --inferopt-baseline=HEAD~1."
         return f"Run there once, or rebuild it: --inferopt-baseline={commit[:SHORT_COMMIT]}."
+
+    def _found_before(self, key: str, commit: str) -> Found | None:
+        """On a clean commit of the default branch, the nearest baseline before it, unless its own was accepted.
+
+        Its own models beside themselves would hide whatever it has made slower.
+        """
+        head = git_state(self._root)
+        if head is None or head.is_dirty or head.commit != commit:
+            return None
+        own = self._own.at(key, commit)
+        if own is not None and own.accepted_at is not None:
+            return None
+        earlier = (self._own.at(key, parent) for parent in first_parents(self._root, commit, most=MOST_PARENTS))
+        manifest = next((found for found in earlier if found is not None), None)
+        return None if manifest is None else _found(manifest, "earlier commit", self._own)
 
     def _is_accepted_here(self, manifest: Manifest) -> bool:
         """Whether a baseline was accepted on this branch, after it left the default branch.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MergeBase",
     "blob_at",
+    "first_parents",
     "git_state",
     "is_ancestor",
     "is_changed_since",
@@ -92,7 +93,10 @@ def merge_base(folder: Path, ref: str = "HEAD", *, environ: Mapping[str, str] | 
 def why_no_merge_base(folder: Path, *, environ: Mapping[str, str] | None = None) -> tuple[str, str]:
     """What is to be said where `merge_base` knows none: the reason, and what to do next."""
     if _git(folder, "rev-parse", "--git-dir") is None:
-        return "this is no git repository, or git is not installed", "Accept a baseline: --inferopt-update-baseline."
+        return (
+            "this is no git repository, or git is not installed",
+            "With --inferopt-update-baseline, what is measured becomes one.",
+        )
     if _git(folder, "rev-parse", "--is-shallow-repository") == "true":
         return "the clone is shallow", "Fetch its history: fetch-depth: 0, or git fetch --unshallow."
     if resolve_commit(folder, "HEAD") is None:
@@ -101,6 +105,12 @@ def why_no_merge_base(folder: Path, *, environ: Mapping[str, str] | None = None)
     if found is None:
         return "the default branch is not known", "Tell git: git remote set-head origin --auto."
     return f"HEAD and {found[0]} have no commit in common", "Name a commit: --inferopt-baseline=GITREF."
+
+
+def first_parents(folder: Path, commit: str, *, most: int) -> list[str]:
+    """The commits before one, along first parents, the nearest first; none where git does not know it."""
+    printed = _git(folder, "rev-list", "--first-parent", "--skip=1", f"--max-count={most}", commit)
+    return (printed or "").split()
 
 
 def is_ancestor(folder: Path, commit: str, of: str) -> bool:

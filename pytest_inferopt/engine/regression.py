@@ -31,7 +31,7 @@ __all__ = [
     "setting_change",
 ]
 
-ACCEPT = "Accept it where it is meant: pytest --inferopt --inferopt-update-baseline."
+ACCEPT = "Where it is meant, --inferopt-update-baseline accepts it."
 RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
 SETTINGS = ("threads", "provider")
 INTEGER_STEP = "quantization"

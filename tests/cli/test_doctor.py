@@ -39,7 +39,7 @@ def test_each_finding_is_a_line_with_a_word_beside_its_mark(command):
     ran = command("doctor", "--no-noise")
     marks = {tuple(line.split()[:2]) for line in ran.out.splitlines() if line[:1] in "✓!✗"}
     assert (ran.code, marks <= {("✓", "ok"), ("!", "look")}, ("✓", "ok") in marks) == (0, True, True)
-    assert "merge base: Accept a baseline: --inferopt-update-baseline." in ran.out.splitlines()
+    assert "merge base: With --inferopt-update-baseline, what is measured becomes one." in ran.out.splitlines()
 
 
 def test_what_is_wrong_is_the_exit_code(command, store):

@@ -23,7 +23,7 @@ HERE = Environment(cpu_model="Intel Xeon", cpu_count=2, isa_flags=(), python="3.
 TEST, NAME = "test_a.py::test_a", "churn"
 SAVED, ACCEPTED = "2030-01-02T12:00:00+00:00", "2030-01-03T12:00:00+00:00"
 LATER = "2030-01-04T12:00:00+00:00"
-ACCEPT = "Accept what is measured as the baseline: --inferopt-update-baseline."
+ACCEPT = "With --inferopt-update-baseline, what is measured becomes the baseline."
 ENVIRONMENT = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_SYSTEM": os.devnull,
@@ -147,6 +147,33 @@ def test_the_clean_baseline_of_the_merge_base_is_the_one(source, store, reposito
     assert found(source("auto"))[1].text == f"merge base {repository.base[:7]}"
 
 
+def test_on_the_default_branch_it_is_that_of_the_nearest_commit_before(source, store, repository, save):
+    earlier = save(store, b"earlier", commit=repository.base)
+    repository.git("checkout", "--quiet", "main")
+    for number in (2, 3):
+        (repository.root / "code.py").write_text(f"{number}")
+        head = repository.commit("code.py")
+    save(store, b"its own", commit=head)
+    save(store, b"accepted long ago", commit="b" * 40, accepted_at=ACCEPTED)
+    assert found(source("auto")) == (earlier, identity(earlier, "earlier commit"))
+    assert found(source("auto"))[1].text == f"earlier commit {repository.base[:7]}"
+
+
+def test_on_the_default_branch_its_own_is_taken_where_it_was_accepted_or_files_were_changed(
+    source, store, repository, save
+):
+    save(store, b"earlier", commit=repository.base)
+    repository.git("checkout", "--quiet", "main")
+    (repository.root / "code.py").write_text("2")
+    head = repository.commit("code.py")
+    own = save(store, b"its own", commit=head)
+    (repository.root / "code.py").write_text("3")
+    assert found(source("auto")) == (own, identity(own, "merge base"))
+    repository.git("checkout", "--quiet", "--", "code.py")
+    accepted = save(store, b"accepted", commit=head, accepted_at=ACCEPTED)
+    assert found(source("auto")) == (accepted, identity(accepted, "merge base"))
+
+
 def test_else_the_one_that_was_accepted_last_is(source, store, repository, save):
     save(store, b"older", commit="c" * 40, accepted_at=SAVED)
     saved = save(store, commit="b" * 40, accepted_at=ACCEPTED, is_dirty=True)
@@ -220,8 +247,8 @@ def test_f75_outside_of_a_repository_there_is_only_what_was_accepted(source, tmp
     (tmp_path / "plain").mkdir()
     outside = source("auto", root=tmp_path / "plain")
     why = "there is no merge base: this is no git repository, or git is not installed"
-    assert outside.find(TEST, NAME) == Absent(f"{why}, and none was accepted.", ACCEPT.replace(
-        "Accept what is measured as the baseline", "Accept a baseline"))  # fmt: skip
+    next_step = "With --inferopt-update-baseline, what is measured becomes one."
+    assert outside.find(TEST, NAME) == Absent(f"{why}, and none was accepted.", next_step)
     saved = save(store, accepted_at=ACCEPTED)
     assert found(outside) == (saved, identity(saved, "accepted", f"T{why[1:]}.", saved_at=ACCEPTED))
 

@@ -12,6 +12,7 @@ from pytest_inferopt.engine import git as git_module
 from pytest_inferopt.engine.git import (
     MergeBase,
     blob_at,
+    first_parents,
     git_state,
     is_ancestor,
     is_changed_since,
@@ -293,7 +294,7 @@ def test_without_a_merge_base_it_is_said_why_and_what_to_do(repository, tmp_path
     (tmp_path / "plain").mkdir()
     assert why(tmp_path / "plain") == (
         "this is no git repository, or git is not installed",
-        "Accept a baseline: --inferopt-update-baseline.",
+        "With --inferopt-update-baseline, what is measured becomes one.",
     )
     assert why(repository.folder) == ("the repository has no commit yet", "Commit, and run again.")
     repository.commit()
@@ -334,6 +335,14 @@ def test_a_commit_came_before_another_or_not(repository, branched):
     assert all(is_ancestor(repository.folder, branched, other) for other in (branched, head, main))
     pairs = ((head, branched), (head, main), ("0" * 40, head), (branched, "HEAD"), ("--all", head))
     assert not any(is_ancestor(repository.folder, *pair) for pair in pairs)
+
+
+def test_the_commits_before_one_are_listed_the_nearest_first(repository):
+    commits = [repository.commit(text, "file") for text in ("first", "second", "third")]
+    assert first_parents(repository.folder, commits[2], most=100) == [commits[1], commits[0]]
+    assert first_parents(repository.folder, commits[2], most=1) == [commits[1]]
+    assert first_parents(repository.folder, commits[0], most=100) == []
+    assert first_parents(repository.folder, "0" * 40, most=100) == []
 
 
 def test_a_file_is_read_as_it_was_in_a_commit(repository):

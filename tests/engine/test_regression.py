@@ -210,8 +210,7 @@ def test_a_regression_names_its_cells_the_slowest_first():
         limit=LIMITS.allowed,
         interval=slowdown(0.08).interval,
         reason=f"batch 32: +8.0 % [7.0, 9.0]; batch 1: +4.0 % [3.0, 5.0], {ALLOWED}.",
-        next_step="Look at the operators below. Accept it where it is meant: pytest --inferopt "
-        "--inferopt-update-baseline.",
+        next_step="Look at the operators below. Where it is meant, --inferopt-update-baseline accepts it.",
     )
     assert found.is_red
 
