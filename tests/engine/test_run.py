@@ -120,6 +120,16 @@ def test_what_was_made_before_the_deadline_is_still_measured_after_it(optimize):
     assert result.best == "first"
 
 
+def test_models_may_be_made_and_proven_without_being_timed(tmp_path, worker):
+    subject = Subject(LogisticRegression().fit(ROWS, LABELS), Dataset(ROWS, LABELS))
+    mode = RunMode(is_measured=False)
+    request = parse_request({**QUICK, **TWO}, where="test")
+    result = run(request, subject, worker=worker, store=Store(tmp_path / "store"), mode=mode)
+    assert outcomes(result) == {"first": BOTH_PASSED, "second": BOTH_PASSED}
+    assert [variant.latency for variant in (result.original, *result.variants.values())] == [{}] * 3
+    assert all(variant.path and variant.artifact for variant in result.variants.values())
+
+
 def test_where_no_variant_is_left_nothing_is_timed(optimize):
     class Changed(LogisticRegression):
         def predict(self, x):

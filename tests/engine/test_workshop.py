@@ -26,7 +26,7 @@ from sklearn.neural_network import MLPClassifier
 from pytest_inferopt.domain.artifact import Artifact, Dataset, Prediction
 from pytest_inferopt.domain.plugins import Technique
 from pytest_inferopt.domain.request import BenchmarkSpec
-from pytest_inferopt.engine import timing
+from pytest_inferopt.engine import measuring, timing
 from pytest_inferopt.engine.code import code_digest
 from pytest_inferopt.engine.measuring import MeasuringWorkshop
 from pytest_inferopt.engine.metrics import resolve_metric
@@ -709,6 +709,27 @@ def test_a_fixed_batch_is_compared_at_its_own_size_and_named_at_another(beside):
         "message": "batch size 4 failed: input 'x' was exported with fixed batch 3.",
         "hint": "Export with a dynamic batch axis, or set batch_sizes=[3].",
     }
+
+
+def test_two_files_are_profiled_in_rounds_that_take_turns(loaded, network, monkeypatch):
+    monkeypatch.setattr(measuring, "PROFILE_SECONDS", 0.001)
+    workshop = loaded(network)
+    workshop.run_step(source="original", target="onnx", spec="onnx_conversion")
+    found = workshop.profile_pair(base="onnx", head="onnx", batch_size=3)
+    assert {arm: len(rounds) for arm, rounds in found.items()} == {"base": 6, "head": 6}
+    names = {arm: [[time.name for time in times] for times in rounds] for arm, rounds in found.items()}
+    assert names["base"] == names["head"] == [names["base"][0]] * 6
+    assert names["base"][0]
+
+
+def test_what_no_runtime_runs_has_no_profile(loaded, linear):
+    told = message(NotMeasuredError, loaded(linear).profile_pair, base="original", head="original", batch_size=1)
+    assert told == "no runtime can tell what the operators of sklearn take."
+
+
+def test_what_was_imported_from_a_folder_is_named(started):
+    folder = Path(__file__).parent
+    assert all(Path(file).is_relative_to(folder) for file in started().modules_under(root=str(folder)).values())
 
 
 # --- names of the user's ----------------------------------------------------------------------------------------
