@@ -14,6 +14,8 @@ from pytest_inferopt.engine.pairs import Ruling
 from pytest_inferopt.errors import NotMeasuredError, UsageError
 
 ONE = ("--batch-sizes", "4")
+# A real gate on a real machine: one in a hundred may end otherwise, by chance or by what else runs there.
+a_live_gate = pytest.mark.flaky(reruns=2)
 
 
 def cell(outcome, estimate=0.0, **changes):
@@ -56,7 +58,8 @@ def result_variant(result):
     return next(iter(result["variants"]))
 
 
-def test_f95_a_file_with_many_times_the_work_is_red_and_the_operator_is_named(command, network, tmp_path):
+@a_live_gate
+def test_g95_a_file_with_many_times_the_work_is_red_and_the_operator_is_named(command, network, tmp_path):
     base, head = network("a.onnx"), network("b.onnx", 1024)
     reports = ("--markdown", tmp_path / "out.md", "--html", tmp_path / "out.html")
     ran = command("compare", base, head, *ONE, *reports)

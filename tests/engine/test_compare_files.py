@@ -14,6 +14,9 @@ from pytest_inferopt.engine.compare_files import compare_files, made_up_rows
 from pytest_inferopt.engine.execute import Worker
 from pytest_inferopt.errors import InferoptError, NotMeasuredError, RefusedError, UsageError
 
+# A real gate on a real machine: one in a hundred may end otherwise, by chance or by what else runs there.
+a_live_gate = pytest.mark.flaky(reruns=2)
+
 
 @pytest.fixture
 def network(tmp_path):
@@ -72,6 +75,7 @@ def asked(monkeypatch):
 # --- real processes ---------------------------------------------------------------------------------------------
 
 
+@a_live_gate
 def test_identical_files_are_never_red(compared, network):
     ruling = compared(network("a.onnx", 64), network("b.onnx", 64), max_slowdown="50%")
     (cell,) = ruling.cells["two"]
@@ -81,6 +85,7 @@ def test_identical_files_are_never_red(compared, network):
     assert min(cell.base_ms, cell.head_ms, *cell.head_quantiles_ms) > 0
 
 
+@a_live_gate
 def test_a_file_with_many_times_the_work_is_red(compared, network):
     ruling = compared(network("a.onnx", 64), network("b.onnx", 768), max_slowdown="50%")
     (cell,) = ruling.cells["two"]

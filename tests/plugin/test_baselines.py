@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+# A real gate on a real machine: one in a hundred may end otherwise, by chance or by what else runs there.
+a_live_gate = pytest.mark.flaky(reruns=2)
 GIT = ("git", "-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "init.defaultBranch=main")
 FAST = ("--inferopt-iterations=20", "--inferopt-warmup-iterations=2", "--inferopt-batch-sizes=1")
 TEST = """
@@ -117,6 +119,7 @@ def test_what_was_accepted_is_the_baseline_where_the_merge_base_has_none(project
     assert (found["gate"]["verdict"], found["gate"]["baseline"]["source"]) == ("unchanged", "accepted")
 
 
+@a_live_gate
 def test_a_model_that_is_really_slower_is_red_with_figures_operators_and_the_way_to_accept_it(project):
     wide_model(project.path / "model.onnx", 64)
     project.commit("narrow")
@@ -152,6 +155,7 @@ def test_on_a_branch_too_what_was_accepted_is_green_from_then_on(project):
     assert (result.ret, found["gate"]["verdict"], found["gate"]["baseline"]["source"]) == (0, "unchanged", "accepted")
 
 
+@a_live_gate
 def test_a_red_run_is_red_again_at_the_same_commit_because_what_was_kept_first_stays(project):
     project.git("rm", "--quiet", "--cached", "model.onnx")
     with (project.path / ".gitignore").open("a", encoding="utf-8") as ignored:
