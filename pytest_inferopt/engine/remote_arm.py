@@ -146,6 +146,7 @@ def open_remote_arm(
     try:
         opened.open(written, options, provider_name(options.provider))
     except BaseException:
+        # Also on Ctrl-C: nobody else knows of the process that was started.
         opened.close()
         raise
     return opened

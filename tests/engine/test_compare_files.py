@@ -75,7 +75,6 @@ def asked(monkeypatch):
 # --- real processes ---------------------------------------------------------------------------------------------
 
 
-@a_live_gate
 def test_identical_files_are_never_red(compared, network):
     ruling = compared(network("a.onnx", 64), network("b.onnx", 64), max_slowdown="50%")
     (cell,) = ruling.cells["two"]
