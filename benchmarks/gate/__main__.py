@@ -17,7 +17,7 @@ from benchmarks.gate.files import DATA
 from benchmarks.gate.judge import judge_recording
 from benchmarks.gate.live import run_live
 from benchmarks.gate.record import record
-from benchmarks.gate.series import MODELS
+from benchmarks.gate.series import CONDITIONS, MODELS
 from benchmarks.gate.table import write_table
 from benchmarks.gate.versions import run_versions
 
@@ -33,14 +33,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("steps", nargs="*", metavar="STEP", help=f"of {', '.join(STEPS)}; all of them without one")
     parser.add_argument("--minutes", type=float, default=math.inf, help="for record, and for live; all that it takes")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS, help="to record and to live through")
+    parser.add_argument("--conditions", nargs="+", choices=CONDITIONS, default=CONDITIONS, help="likewise")
     asked = parser.parse_args(arguments)
+    choice = {"minutes": asked.minutes, "models": asked.models, "conditions": asked.conditions}
     unknown = next((step for step in asked.steps if step not in STEPS), None)
     if unknown:
         parser.error(f"no step is named {unknown!r}; there are {', '.join(STEPS)}")
     take = {
-        "record": lambda: record(DATA, minutes=asked.minutes, models=asked.models, say=_say),
+        "record": lambda: record(DATA, **choice, say=_say),
         "judge": lambda: judge_recording(DATA, say=_say),
-        "live": lambda: run_live(DATA, minutes=asked.minutes, models=asked.models, say=_say),
+        "live": lambda: run_live(DATA, **choice, say=_say),
         "versions": lambda: run_versions(DATA, say=_say),
         "table": write_table,
     }

@@ -1,4 +1,4 @@
-"""The second condition: the other processors are busy."""
+"""What keeps the other processors busy."""
 
 from __future__ import annotations
 

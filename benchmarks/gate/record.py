@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from benchmarks.gate.files import write_json
 from benchmarks.gate.making import files_of, make_files
 from benchmarks.gate.networks import TRAINING_ROWS, digits
 from benchmarks.gate.replicates import Bench, contrasts, rows_file
-from benchmarks.gate.series import MODELS, all_series, next_series
+from benchmarks.gate.series import CONDITIONS, LOADED, MODELS, MOST_TOGETHER, all_series, next_together
 from benchmarks.machine import provenance
 from pytest_inferopt.engine.coins import BALANCED_WITHIN
 from pytest_inferopt.engine.lock import MachineLock
@@ -23,27 +24,34 @@ if TYPE_CHECKING:
     from benchmarks.gate.series import Series
 
 
-def record(data: Path, *, minutes: float, models: Sequence[str] = MODELS, say: Callable[[str], None] = print) -> None:
+def record(
+    data: Path,
+    *,
+    minutes: float,
+    models: Sequence[str] = MODELS,
+    conditions: Sequence[str] = CONDITIONS,
+    say: Callable[[str], None] = print,
+) -> None:
     """Record what is still missing.
 
     A replicate is one .npz of its calls, and one .json that is written last: what was cut off is taken again. Series
-    take turns in whole fours (see `series.next_series`).
+    take turns in whole fours, those under load two at a time (see `series.next_together`).
 
     Args:
         data: the folder.
         minutes: after which no further four is begun; the models are made before they count.
         models: which.
+        conditions: which.
         say: told how far it is.
     """
     for model in models:
         make_files(model, data, say)
-    wanted = {series: series.fours for series in all_series(models)}
+    wanted = {series: series.fours for series in all_series(models, conditions)}
     done = {series: count(data, series) // BALANCED_WITHIN for series in wanted}
     deadline = time.monotonic() + 60 * minutes
-    with ExitStack() as load:
-        recorder = _Recorder(data, load)
-        while time.monotonic() < deadline and (series := next_series(wanted, done)) is not None:
-            seconds = recorder.take_four(series)
+    recorder = _Recorder(data)
+    while time.monotonic() < deadline and (together := next_together(wanted, done)):
+        for series, seconds in recorder.take_fours(together):
             done[series] += 1
             part = f"{done[series]} of {series.fours} fours, {seconds:.0f} s"
             say(f"{series.key}: {part}; all {sum(done.values())} of {sum(wanted.values())}")
@@ -63,35 +71,42 @@ def count(data: Path, series: Series) -> int:
 
 
 class _Recorder:
-    def __init__(self, data: Path, load: ExitStack) -> None:
+    def __init__(self, data: Path) -> None:
         self._data = data
-        self._bench = Bench(rows_file(data, digits()[0][TRAINING_ROWS:]), data / "work")
-        self._load = load
-        self._condition = ""
+        rows = rows_file(data, digits()[0][TRAINING_ROWS:])
+        self._lanes = [Bench(rows, data / "work" / str(lane)) for lane in range(MOST_TOGETHER)]
+        self._provenance = provenance()
 
-    def take_four(self, series: Series) -> float:
+    def take_fours(self, together: Sequence[Series]) -> list[tuple[Series, float]]:
+        """Take the next four of each of these series at the same time; how many seconds each took.
+
+        Under load, what burns processor time takes the place of whoever is missing or is done before the other.
+        """
+        is_loaded = together[0].condition == LOADED
+        with MachineLock().measuring(), ThreadPoolExecutor(len(together)) as lanes, ExitStack() as load:
+            if is_loaded and len(together) == 1:
+                load.enter_context(burning())
+            fours = [lanes.submit(self._take_four, *one) for one in zip(together, self._lanes, strict=False)]
+            if is_loaded and len(together) > 1:
+                wait(fours, return_when=FIRST_COMPLETED)
+                load.enter_context(burning())
+            wait(fours)
+        return [(series, four.result()) for series, four in zip(together, fours, strict=True)]
+
+    def _take_four(self, series: Series, bench: Bench) -> float:
         """Take what is missing of the next four; how many seconds that took."""
         started = time.monotonic()
-        self._switch(series.condition)
-        with MachineLock().measuring():
-            first = count(self._data, series)
-            for index in range(first, first - first % BALANCED_WITHIN + BALANCED_WITHIN):
-                self._take(series, index)
+        first = count(self._data, series)
+        for index in range(first, first - first % BALANCED_WITHIN + BALANCED_WITHIN):
+            self._take(bench, series, index)
         return time.monotonic() - started
 
-    def _take(self, series: Series, index: int) -> None:
+    def _take(self, bench: Bench, series: Series, index: int) -> None:
         folder = raw_folder(self._data, series)
         folder.mkdir(parents=True, exist_ok=True)
         samples = folder / f"{index:03}.npz"
         files = files_of(series.model, series.arm, self._data)
-        answer: dict[str, Any] = self._bench.take(files, seed=series.seed, index=index, samples=samples)
+        answer: dict[str, Any] = bench.take(files, seed=series.seed, index=index, samples=samples)
         # An error in it ends the recording: nothing is known of such a replicate.
         contrasts(answer)
-        write_json(samples.with_suffix(".json"), {**answer, "index": index, "provenance": provenance()})
-
-    def _switch(self, condition: str) -> None:
-        if condition != self._condition:
-            self._load.close()
-            if condition == "loaded":
-                self._load.enter_context(burning())
-            self._condition = condition
+        write_json(samples.with_suffix(".json"), {**answer, "index": index, "provenance": self._provenance})

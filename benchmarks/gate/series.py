@@ -10,12 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 SAME = "same"
-CONDITIONS = ("quiet", "loaded")
+LOADED = "loaded"
+CONDITIONS = ("quiet", LOADED)
 MODELS = ("small", "forest", "mlp", "large")
 BATCH_SIZES = (1, 16, 32, 64)
 SLOWDOWNS = (0.03, 0.05, 0.10)
 SAME_REPLICATES = 120
 SLOWER_REPLICATES = 36
+MOST_TOGETHER = 2
 
 
 class Arm(NamedTuple):
@@ -65,10 +67,10 @@ class Series(NamedTuple):
         return (SAME_REPLICATES if self.arm == SAME else SLOWER_REPLICATES) // BALANCED_WITHIN
 
 
-def all_series(models: Iterable[str] = MODELS) -> tuple[Series, ...]:
+def all_series(models: Iterable[str] = MODELS, conditions: Iterable[str] = CONDITIONS) -> tuple[Series, ...]:
     """Every series, those of one condition together."""
     names = tuple(models)
-    return tuple(Series(model, arm, condition) for condition in CONDITIONS for model in names for arm in ARMS)
+    return tuple(Series(model, arm, condition) for condition in conditions for model in names for arm in ARMS)
 
 
 def next_series(wanted: Mapping[Series, int], done: Mapping[Series, int]) -> Series | None:
@@ -82,3 +84,21 @@ def next_series(wanted: Mapping[Series, int], done: Mapping[Series, int]) -> Ser
     """
     left = [series for series, target in wanted.items() if done.get(series, 0) < target]
     return min(left, key=lambda series: done.get(series, 0) / wanted[series], default=None)
+
+
+def next_together(wanted: Mapping[Series, int], done: Mapping[Series, int]) -> tuple[Series, ...]:
+    """The series whose next fours are taken at the same time; none when all have all.
+
+    A quiet one is taken by itself. Under load it has company: of the same model, so that both take about as long, the
+    one that has the smallest part of what is wanted; itself alone where no other is left.
+
+    Args:
+        wanted: as `next_series`.
+        done: as `next_series`.
+    """
+    first = next_series(wanted, done)
+    if first is None or first.condition != LOADED:
+        return () if first is None else (first,)
+    others = {one: target for one, target in wanted.items() if one != first and one[::2] == first[::2]}
+    second = next_series(others, done)
+    return (first,) if second is None else (first, second)

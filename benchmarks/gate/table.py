@@ -24,9 +24,10 @@ NOTHING = "–"
 OFTEN = 0.05
 MADE_BY = """Made by `python -m benchmarks.gate`; drawn anew from the files beside this one by
 `python -m benchmarks.gate judge table`. `max_slowdown` 5 %, so red means proven above 2 %; four batch sizes (1, 16, 32,
-64), one thread. *loaded*: every processor but one multiplies matrices meanwhile, not pinned. An *identical file* is a
-copy under another name; *all cells* and *one cell* are real extra work (trees, hidden units) at every batch size or at
-one, found by measuring, so its cost is near what was wanted and told below."""
+64), one thread. *loaded*: a second replicate is recorded at the same time, and while there is none, as beside live
+gates, every other processor multiplies matrices; nothing is pinned. An *identical file* is a copy under another name;
+*all cells* and *one cell* are real extra work (trees, hidden units) at every batch size or at one, found by measuring,
+so its cost is near what was wanted and told below."""
 
 
 def write_table() -> None:

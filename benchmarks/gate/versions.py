@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 OLDER = "1.23.2"
 MODELS = ("small", "forest", "mlp")
-GATES = 2
+GATES = 1
 INSTALL_SECONDS = 600
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from benchmarks.gate.series import ARMS, SAME, Series, all_series, next_series
+from benchmarks.gate.series import ARMS, SAME, Series, all_series, next_series, next_together
 
 
 def test_every_model_gets_240_identical_replicates_and_72_of_each_slow_down_half_of_them_loaded():
@@ -44,3 +44,17 @@ def test_a_series_has_its_own_coins_the_same_ones_every_time():
     seeds = [series.seed for series in all_series()]
     assert len(set(seeds)) == len(seeds)
     assert seeds == [series.seed for series in all_series()]
+
+
+def test_under_load_two_series_of_a_model_are_taken_at_the_same_time_and_quiet_ones_by_themselves():
+    same, slower, other = (Series(*one, "loaded") for one in (("mlp", SAME), ("mlp", "all+5"), ("small", SAME)))
+    quiet = Series("mlp", SAME, "quiet")
+    wanted = {quiet: 2, same: 3, other: 1, slower: 1}
+    done = dict.fromkeys(wanted, 0)
+    taken = []
+    while together := next_together(wanted, done):
+        taken.append(together)
+        for series in together:
+            done[series] += 1
+    assert taken == [(quiet,), (same, slower), (other,), (same,), (quiet,), (same,)]
+    assert done == wanted
