@@ -33,6 +33,7 @@ KINDS: dict[str, ModelFileKind] = {
     ".pickle": "pickle",
     ".pkl": "pickle",
     ".pt": "torch",
+    ".pt2": "torch",
     ".pth": "torch",
     ".txt": "text",
     ".ubj": "ubjson",

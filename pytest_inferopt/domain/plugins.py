@@ -70,6 +70,10 @@ class Framework(Plugin):
         """Whether a model file is to be loaded by this framework, by its suffix alone."""
         return path.suffix.lower() in self.suffixes
 
+    def runs_code(self, path: Path) -> bool:  # noqa: ARG002
+        """Whether loading a file runs code that its author chose, so that it is loaded only where it is trusted."""
+        return False
+
     @abstractmethod
     def save(self, model: object, path: Path) -> None:
         """Write a live model so that `load` in another process gets it back (called where the model lives)."""

@@ -24,10 +24,10 @@ def load_file(file: Path, registry: Registry, *, trust: bool) -> Artifact:
     Raises:
         RefusedError: it executes code when it is loaded, and is not trusted.
     """
-    found = inspect_model_file(file)
+    inspect_model_file(file)
     framework = registry.loader(file)
     registry.require(framework)
-    if found.kind == "pickle" and not trust:
+    if framework.runs_code(file) and not trust:
         raise RefusedError(
             f"{file}: a pickle executes code when it is loaded.", "Set trust=True if you trust this file."
         )

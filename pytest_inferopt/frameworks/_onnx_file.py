@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["opset_of", "read_classes", "read_model", "read_signature", "read_task", "write_model"]
+__all__ = ["opset_of", "read_classes", "read_model", "read_signature", "read_task", "with_roles", "write_model"]
 
 DTYPES = {"FLOAT": "float32", "DOUBLE": "float64", "STRING": "str"}  # the others are their names in lower case
 FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
@@ -88,7 +88,7 @@ def read_signature(model: Any) -> Signature:
     constants |= {tensor.values.name for tensor in model.graph.sparse_initializer}
     inputs = [_tensor(value, "input") for value in model.graph.input if value.name not in constants]
     outputs = [_tensor(value, "output") for value in model.graph.output]
-    return Signature(tuple(inputs), _with_roles(outputs))
+    return Signature(tuple(inputs), with_roles(outputs))
 
 
 def read_task(signature: Signature) -> Task:
@@ -164,7 +164,8 @@ def _dimension(dimension: Any) -> int | str | None:
     return text_of(dimension.dim_param) or None
 
 
-def _with_roles(outputs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+def with_roles(outputs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+    """The outputs, each with what its name, type and rank say that it means."""
     beside_label = any(map(_is_label, outputs))
     return tuple(replace(output, role=_role(output, beside_label=beside_label)) for output in outputs)
 

@@ -33,6 +33,10 @@ class Sklearn(Framework):
     module_roots: ClassVar[tuple[str, ...]] = ("sklearn",)
     suffixes: ClassVar[tuple[str, ...]] = (".joblib", ".pkl", ".pickle")
 
+    def runs_code(self, path: Path) -> bool:  # noqa: ARG002
+        """A pickle does."""
+        return True
+
     def save(self, model: object, path: Path) -> None:
         """Pickle it; classes that travel by value are registered by the caller."""
         save_pickle(model, path)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_inferopt.domain.artifact import OperatorTime, Prediction, RunOptions, Signature, TensorSpec, row_count
 from pytest_inferopt.domain.plugins import Runtime
+from pytest_inferopt.domain.predictions import by_role
 from pytest_inferopt.errors import NotMeasuredError, RefusedError, UsageError
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class OrtSession:
         # onnxruntime raises classes of its C++ side that share no public base.
         except Exception as error:
             raise explain_run(error, self.artifact, rows) from error
-        return _by_role(outputs, self._signature)
+        return by_role(outputs, self._signature.outputs)
 
     @property
     def _signature(self) -> Signature:
@@ -265,22 +266,6 @@ def _selected(rows: Any, columns: tuple[str, ...]) -> Any:
     if len(columns) == 1:
         return rows[columns[0]]
     return rows if tuple(rows.columns) == columns else rows[list(columns)]
-
-
-def _by_role(outputs: list[Any], signature: Signature) -> Prediction:
-    import numpy as np
-
-    parts: dict[str, Any] = {}
-    for spec, output in zip(signature.outputs, outputs, strict=True):
-        parts.setdefault(spec.role, np.asarray(output))
-    scores = parts.get("probabilities", parts.get("decision"))
-    values = parts.get("values")
-    if not parts.keys() & {"label", "probabilities", "decision", "values"}:
-        values = np.asarray(outputs[0])
-    labels = parts.get("label")
-    if labels is not None and labels.ndim == 2 and labels.shape[1] == 1:  # noqa: PLR2004 - a column of labels
-        labels = labels[:, 0]
-    return Prediction(labels, scores, "probabilities" in parts, values)
 
 
 def _one_line(error: Exception, path: Path) -> str:
