@@ -169,6 +169,7 @@ def _tensor(column: Any, float_dtype: str) -> Any:
     values = np.asarray(values.to_numpy() if hasattr(values, "to_numpy") else values)
     if values.dtype.kind not in "biuf":
         raise UsageError(
-            f"the rows hold {values.dtype}, which a network cannot take.", "Pass numbers: tokenize or encode them first."
+            f"the rows hold {values.dtype}, which a network cannot take.",
+            "Pass numbers: tokenize or encode them first.",
         )
     return torch.from_numpy(np.ascontiguousarray(values, dtype=float_dtype if values.dtype.kind == "f" else None))

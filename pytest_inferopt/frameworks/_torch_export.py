@@ -74,7 +74,7 @@ def export(model: Any, call: Call, path: Path, *, opset: int, samples: Rows) -> 
         del exporters["tracing"]
     elif isinstance(model, torch.jit.ScriptModule):
         del exporters["torch.export"]
-    failures = []
+    failures: list[str] = []
     for name, exporter in exporters.items():
         try:
             with _quiet():
@@ -113,7 +113,7 @@ def _flat(task: _Task) -> Any:
     """The network with tensors in a fixed order as arguments and a tuple of tensors as answer."""
     import torch
 
-    class Flat(torch.nn.Module):
+    class Flat(torch.nn.Module):  # type: ignore[misc]  # torch is not followed
         def __init__(self) -> None:
             super().__init__()
             self.inner = task.model
@@ -247,7 +247,9 @@ def _apart_by(name: str, before: Any, after: Any, count: int) -> float:
     import numpy as np
 
     if before.shape != after.shape:
-        raise RefusedError(f"output {name!r} has shape {after.shape} for {count} rows, the network's has {before.shape}.")
+        raise RefusedError(
+            f"output {name!r} has shape {after.shape} for {count} rows, the network's has {before.shape}."
+        )
     if not before.size:
         return 0.0
     one, other = before.astype(np.float64), after.astype(np.float64)

@@ -51,10 +51,10 @@ def open_network(artifact: Artifact, options: RunOptions) -> NativeSession:
 def _on_cpu(model: Any) -> Callable[[Arguments], Any]:
     import torch
 
-    @torch.inference_mode()
     def run(feed: Arguments) -> Any:
         args, named = feed
-        return model(*args, **named)
+        with torch.inference_mode():
+            return model(*args, **named)
 
     return run
 
@@ -69,10 +69,10 @@ def _on_device(model: Any, provider: str) -> Callable[[Arguments], Any]:
         )
     moved = model.to(CUDA)
 
-    @torch.inference_mode()
     def run(feed: Arguments) -> Any:
         args, named = _to_device(feed)
-        return {name: tensor.cpu() for name, tensor in flat_outputs(moved(*args, **named)).items()}
+        with torch.inference_mode():
+            return {name: tensor.cpu() for name, tensor in flat_outputs(moved(*args, **named)).items()}
 
     return run
 
@@ -85,7 +85,13 @@ def _to_device(feed: Any) -> Any:
 
 def _predicted(outputs: dict[str, Any]) -> Prediction:
     """The answer in parts, which mean what the same names and types mean in an ONNX file."""
-    arrays = {name: tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor for name, tensor in outputs.items()}
-    arrays = {name: tensor.numpy() for name, tensor in arrays.items()}
+    arrays = {name: _array(tensor) for name, tensor in outputs.items()}
     specs = [TensorSpec(name, str(array.dtype), (None, *array.shape[1:])) for name, array in arrays.items()]
     return by_role(list(arrays.values()), with_roles(specs))
+
+
+def _array(tensor: Any) -> Any:
+    """As NumPy has it, which knows no bfloat16."""
+    import torch
+
+    return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy()

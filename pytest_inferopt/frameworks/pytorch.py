@@ -62,7 +62,9 @@ class Pytorch(Framework):
                 torch.save(model, path, pickle_module=cloudpickle)
             else:
                 kind = type(model).__name__
-                raise UsageError(f"a {kind} is no network.", "Pass an nn.Module, a scripted one, or an ExportedProgram.")
+                raise UsageError(
+                    f"a {kind} is no network.", "Pass an nn.Module, a scripted one, or an ExportedProgram."
+                )
 
     def runs_code(self, path: Path) -> bool:
         """Whether it is a pickle that PyTorch's ``weights_only`` reader refuses; nothing weaker is tried."""
@@ -82,7 +84,7 @@ class Pytorch(Framework):
         if not hasattr(model, "forward") and not hasattr(model, "graph_signature"):
             raise UsageError(
                 f"{shown_path(path)} holds {_what(model)}, not a network.",
-                "Give package.module:factory that builds the network and loads them, or save it with torch.export.save.",
+                "Give package.module:factory that builds the network and loads them, or save it by torch.export.save.",
             )
         return self.describe(model, path)
 

@@ -148,7 +148,7 @@ def test_a_network_answers_the_same_at_the_opset_that_was_asked_for(network, con
     both = convert(FRAMEWORK, made(network), DIGITS)
 
     assert both.agrees, both.difference
-    assert both.after.values.shape == (40, 10)
+    assert both.after.numbers.shape == (40, 10)
     assert onnx.load(both.artifact.path).opset_import[0].version == 17
     assert both.artifact.notes[0] == "exported by PyTorch's tracing exporter: opset 17, IR 8"
     assert both.artifact.notes[1].startswith("run with 1, 3 and 7 rows; largest relative difference ")
@@ -160,18 +160,16 @@ def test_a_network_in_training_mode_is_timed_and_converted_in_evaluation_mode(co
     both = convert(FRAMEWORK, network, DIGITS)
 
     assert both.agrees
-    assert both.original.notes == (
-        "it came in training mode; dropout and batch normalization are set to evaluation",
-    )
+    assert both.original.notes == ("it came in training mode; dropout and batch normalization are set to evaluation",)
 
 
 def test_a_table_of_doubles_or_a_frame_is_fed_as_the_network_takes_it(convert):
     network = made(Mlp)
-    as_floats = convert(FRAMEWORK, network, DIGITS).before.values
+    as_floats = convert(FRAMEWORK, network, DIGITS).before.numbers
     for rows in (DIGITS.astype(np.float64), pd.DataFrame(DIGITS)):
         both = convert(FRAMEWORK, network, rows)
         assert both.agrees
-        np.testing.assert_array_equal(both.before.values, as_floats)
+        np.testing.assert_array_equal(both.before.numbers, as_floats)
 
 
 def test_a_network_of_doubles_keeps_them(convert):
@@ -190,7 +188,7 @@ def test_integer_inputs_are_fed_by_name_and_a_dataclass_answers_with_its_tensors
         ("attention_mask", "int64"),
     ]
     assert [spec.name for spec in both.artifact.signature.outputs] == ["last_hidden_state", "pooled"]
-    assert both.before.values.shape == (20, 6, 12)
+    assert both.before.numbers.shape == (20, 6, 12)
 
 
 def test_a_tuple_of_tensors_is_flattened_in_its_order(convert):
@@ -217,20 +215,18 @@ def test_a_class_of_a_test_module_comes_back_from_its_file(tmp_path):
     FRAMEWORK.save(Local(), tmp_path / "original.pkl")
     back = FRAMEWORK.load(tmp_path / "original.pkl")
     answer = FRAMEWORK.open(back, RunOptions()).predict(DIGITS[:3])
-    np.testing.assert_array_equal(answer.values, 2 * DIGITS[:3])
+    np.testing.assert_array_equal(answer.numbers, 2 * DIGITS[:3])
 
 
 def scripted(path):
     # PyTorch has announced the end of TorchScript; its files will be around for longer.
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="is deprecated"):
         torch.jit.save(torch.jit.script(made(Mlp)), path)
 
 
 def exported(path):
     batch = torch.export.Dim("batch", min=2)
-    program = torch.export.export(
-        made(Mlp).eval(), (torch.zeros(2, 64),), dynamic_shapes={"x": {0: batch}}
-    )
+    program = torch.export.export(made(Mlp).eval(), (torch.zeros(2, 64),), dynamic_shapes={"x": {0: batch}})
     torch.export.save(program, path)
 
 
@@ -241,7 +237,7 @@ def test_a_program_of_pytorch_is_loaded_untrusted_and_converted(write, suffix, t
     artifact = load_file(path, discover(), trust=False)
     both = convert(FRAMEWORK, artifact.model, DIGITS)
     assert both.agrees
-    assert both.after.values.shape == (40, 10)
+    assert both.after.numbers.shape == (40, 10)
 
 
 def test_a_pickled_module_is_loaded_only_where_it_is_trusted(tmp_path):
@@ -316,7 +312,9 @@ def test_a_fingerprint_is_that_of_settings_and_tensors():
 def test_a_fingerprint_outlives_the_journey_to_another_process(tmp_path):
     network = made(Cnn)
     FRAMEWORK.save(network, tmp_path / "original.pkl")
-    assert FRAMEWORK.fingerprint(FRAMEWORK.load(tmp_path / "original.pkl").model) == FRAMEWORK.fingerprint(network.eval())
+    assert FRAMEWORK.fingerprint(FRAMEWORK.load(tmp_path / "original.pkl").model) == FRAMEWORK.fingerprint(
+        network.eval()
+    )
 
 
 def test_threads_are_those_that_were_asked_for():
@@ -330,7 +328,7 @@ def test_threads_are_those_that_were_asked_for():
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a device is here")
 def test_a_provider_that_is_not_here_is_never_replaced_by_the_cpu():
-    with pytest.raises(NotMeasuredError, match="provider cuda was asked for, and PyTorch .* finds no CUDA device"):
+    with pytest.raises(NotMeasuredError, match=r"provider cuda was asked for, and PyTorch .* finds no CUDA device"):
         FRAMEWORK.open(FRAMEWORK.describe(made(Mlp), None), RunOptions(provider="cuda"))
 
 
