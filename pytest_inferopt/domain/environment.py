@@ -62,6 +62,16 @@ class Environment(BaseModel):
         best = next(integer, next((flag for flag in ("avx512f", "avx2") if flag in self.isa_flags), "no vector flags"))
         return f"{self.cpu_count}×{self.cpu_model} ({best})"
 
+    @property
+    def has_integer_dot_product(self) -> bool:
+        """Whether the CPU multiplies and adds 8-bit integers in one step into 32 bits, without saturation."""
+        return any(flag in self.isa_flags for flag in INTEGER_FLAGS)
+
+    @property
+    def is_x86(self) -> bool:
+        """Whether it is a 64-bit x86 processor."""
+        return self.system.rpartition(" ")[2] in {"x86_64", "AMD64"}
+
     def comparable_to(self, other: Environment) -> bool:
         """Whether latencies and INT8 results taken on both may be held against each other."""
         return (self.cpu_model, self.isa_flags) == (other.cpu_model, other.isa_flags)

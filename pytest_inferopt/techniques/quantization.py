@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import warnings
-from collections import Counter
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from pytest_inferopt.domain.environment import Environment
 from pytest_inferopt.domain.plugins import Technique
-from pytest_inferopt.errors import NotMeasuredError, UsageError, did_you_mean
+from pytest_inferopt.techniques._calibration import LEAST_ROWS, calibration_feeds, calibration_rows
+from pytest_inferopt.techniques._graphs import check_node_names, operators_of
+from pytest_inferopt.techniques._quantize_dynamic import count_dynamic, quantize_dynamically
+from pytest_inferopt.techniques._quantize_static import StaticPlan, count_static, quantize_statically
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections import Counter
     from pathlib import Path
 
     from pytest_inferopt.domain.artifact import Artifact, Workbench
 
 __all__ = ["Quantization"]
 
-# Convolutions are left out on purpose: quantized dynamically they become ConvInteger, which onnxruntime runs
-# several times slower than float on x86.
 Operator = Literal["MatMul", "Gemm", "LSTM", "Attention", "Conv"]
-DYNAMIC_OPERATORS: tuple[Operator, ...] = ("MatMul", "Gemm", "LSTM", "Attention")
-# What the default operators become: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
-INTEGER_OPERATORS = ("MatMulInteger", "DynamicQuantizeLSTM", "QAttention", "ConvInteger", "MatMulIntegerToFloat")
+# Convolutions are left out on purpose: quantized dynamically they become ConvInteger, which onnxruntime runs
+# several times slower than float on x86. All operators at once ruin what a transformer answers.
+DEFAULT_OPERATORS: dict[str, tuple[Operator, ...]] = {
+    "dynamic": ("MatMul", "Gemm", "LSTM", "Attention"),
+    "static": ("Conv", "MatMul", "Gemm"),
+}
 # Work that has weights or thresholds, so that a reader would expect it to shrink, and no INT8 form.
 NO_INT8_FORM = (
     "TreeEnsembleClassifier",
@@ -35,30 +38,52 @@ NO_INT8_FORM = (
     "LinearClassifier",
     "LinearRegressor",
 )
+STATIC_ONLY = ("calibration_method", "calibration_rows", "quant_format", "activations")
 
 
 class Quantization(Technique):
     """Weights as 8-bit integers: a quarter of the size, and faster where the CPU has integer kernels.
 
     Attributes:
-        method: ``dynamic`` scales the activations while the model runs, and needs no calibration data.
+        method: ``dynamic`` scales the activations while the model runs, and needs no calibration data; ``static`` fixes
+            their ranges beforehand, from training data.
         precision: the type of the weights.
         per_channel: a scale for each output channel instead of one for the whole matrix: closer to the original.
-        op_types: the operator types to quantize.
+        op_types: the operator types to quantize; MatMul and Gemm, with LSTM and Attention (dynamic) or Conv (static),
+            if None.
         nodes_to_exclude: names of nodes to leave alone.
         reduce_range: 7-bit weights, against saturation on x86 CPUs without VNNI (onnxruntime#6004); by CPU if None.
+        calibration_method: how a range is found (static): the extremes, the least loss of information, or all but the
+            outermost values.
+        calibration_rows: how many rows are used at most (static), the first ones of the training data.
+        quant_format: as pairs of QuantizeLinear and DequantizeLinear around float operators, which runtimes fuse, or as
+            operators on integers (static).
+        activations: their type (static); by CPU if None: uint8 on x86, int8 on Arm.
     """
 
     name: ClassVar[str] = "quantization"
     needs: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime")
     extra: ClassVar[str] = "cpu"
 
-    method: Literal["dynamic"] = "dynamic"
+    method: Literal["dynamic", "static"] = "dynamic"
     precision: Literal["int8", "uint8"] = "int8"
     per_channel: bool = True
-    op_types: tuple[Operator, ...] = Field(default=DYNAMIC_OPERATORS, min_length=1)
+    op_types: tuple[Operator, ...] | None = Field(default=None, min_length=1)
     nodes_to_exclude: tuple[str, ...] = ()
-    reduce_range: bool = False
+    reduce_range: bool | None = None
+    calibration_method: Literal["minmax", "entropy", "percentile"] = "minmax"
+    calibration_rows: int = Field(default=512, ge=LEAST_ROWS, le=1_000_000)
+    quant_format: Literal["qdq", "qoperator"] = "qdq"
+    activations: Literal["uint8", "int8"] | None = None
+
+    @model_validator(mode="after")
+    def _options_belong_to_the_method(self) -> Quantization:
+        if self.method == "dynamic":
+            defaults = {name: type(self).model_fields[name].default for name in STATIC_ONLY}
+            wrong = next((name for name, default in defaults.items() if getattr(self, name) != default), None)
+            if wrong is not None:
+                raise ValueError(f'{wrong} goes with method="static"')
+        return self
 
     def gives(self, takes: str) -> str | None:
         """ONNX in, ONNX out."""
@@ -71,78 +96,84 @@ class Quantization(Technique):
 
         Raises:
             UsageError: a name in `nodes_to_exclude` is no node's.
-            NotMeasuredError: onnxruntime's quantizer fails.
+            NotMeasuredError: onnxruntime's quantizer fails, or calibration rows are missing or unfit.
         """
         import onnx
 
         # Given as a path, the quantizer would write a file of its own beside the user's.
         source = onnx.load(model.path)
-        self._check_names({node.name for node in _nodes(source.graph)})
-        before = _operators(source.graph)
-        wanted = sum(before[kind] for kind in self.op_types)
+        check_node_names(source.graph, self.nodes_to_exclude)
+        before = operators_of(source.graph)
+        wanted = sum(before[kind] for kind in self._op_types)
         if not wanted:
             return model.evolve(self.name, notes=[self._nothing_to_do(before, source)])
         path = bench.folder / "quantized.onnx"
-        self._quantize(source, path)
-        after = _operators(onnx.load(path).graph)
-        done = sum(after[kind] - before[kind] for kind in INTEGER_OPERATORS)
+        if self.method == "static":
+            notes = self._quantize_statically(model, path, bench)
+            done = count_static(path, self._op_types)
+        else:
+            notes = []
+            self._quantize_dynamically(source, path)
+            done = count_dynamic(before, path)
         if not done:
             return model.evolve(self.name, notes=[self._nothing_to_do(before, source)])
-        return model.evolve(self.name, path=path, notes=self._told(before, done, wanted))
+        return model.evolve(self.name, path=path, notes=[*self._told(before, done, wanted), *notes])
 
-    def _check_names(self, known: set[str]) -> None:
-        unknown = next((name for name in self.nodes_to_exclude if name not in known), None)
-        if unknown is not None:
-            raise UsageError(f"nodes_to_exclude: no node is named {unknown!r};", did_you_mean(unknown, known - {""}))
+    @property
+    def _op_types(self) -> tuple[str, ...]:
+        return self.op_types or DEFAULT_OPERATORS[self.method]
 
-    def _left_alone(self, source: Any) -> list[str]:
-        """The names of the nodes to exclude, as onnxruntime finds them; nameless ones among them get a name.
+    @property
+    def _is_reduced(self) -> bool:
+        """Whether weights have 7 bits: on x86, pairs of products overflow 16 bits where there is no VNNI."""
+        here = Environment.here()
+        return here.is_x86 and not here.has_integer_dot_product if self.reduce_range is None else self.reduce_range
 
-        The quantizer rewrites every Gemm as ``<its name>_MatMul`` and an Add before it looks for MatMul nodes.
-        """
-        for index, node in enumerate(_nodes(source.graph)):
-            node.name = node.name or f"{node.op_type}_{index}_inferopt"
-        left = [
-            node
-            for node in _nodes(source.graph)
-            if node.name in self.nodes_to_exclude
-            or (node.op_type in {"Gemm", "MatMul"} and node.op_type not in self.op_types)
-        ]
-        return [f"{node.name}_MatMul" if node.op_type == "Gemm" else node.name for node in left]
+    @property
+    def _activation_type(self) -> str:
+        return self.activations or ("uint8" if Environment.here().is_x86 else "int8")
 
-    def _quantize(self, source: Any, target: Path) -> None:
-        from onnxruntime.quantization import QuantType, quantize_dynamic
+    def _quantize_dynamically(self, source: Any, target: Path) -> None:
+        quantize_dynamically(
+            source,
+            target,
+            op_types=self._op_types,
+            nodes_to_exclude=self.nodes_to_exclude,
+            precision=self.precision,
+            per_channel=self.per_channel,
+            reduce_range=self._is_reduced,
+        )
 
-        weight_type = QuantType.QInt8 if self.precision == "int8" else QuantType.QUInt8
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                quantize_dynamic(
-                    source,
-                    target,
-                    op_types_to_quantize=sorted({"MatMul" if kind == "Gemm" else kind for kind in self.op_types}),
-                    per_channel=self.per_channel,
-                    reduce_range=self.reduce_range,
-                    weight_type=weight_type,
-                    nodes_to_exclude=self._left_alone(source),
-                    extra_options={"DefaultTensorType": 1},
-                )
-            # The quantizer raises whatever its passes raise.
-            except Exception as error:
-                raise NotMeasuredError(
-                    f"technique 'quantization' (dynamic) failed: {type(error).__name__}: {error}",
-                    "Leave the operator out (op_types, nodes_to_exclude), or set per_channel=False.",
-                ) from error
+    def _quantize_statically(self, model: Artifact, target: Path, bench: Workbench) -> list[str]:
+        rows, session = calibration_rows(bench, self.calibration_rows), bench.open(model)
+        plan = StaticPlan(
+            op_types=self._op_types,
+            nodes_to_exclude=self.nodes_to_exclude,
+            calibration_method=self.calibration_method,
+            quant_format=self.quant_format,
+            activations=self._activation_type,
+            weights=self.precision,
+            per_channel=self.per_channel,
+            insists_on_channels="per_channel" in self.model_fields_set,
+            reduce_range=self._is_reduced,
+        )
+        notes = quantize_statically(model.path, target, plan, lambda: calibration_feeds(rows, session, model))
+        chosen = [f"Activations are {plan.activations}, as {Environment.here().headline} likes them best."]
+        return [*(chosen if self.activations is None else []), *notes]
 
     def _told(self, before: Counter[str], done: int, wanted: int) -> list[str]:
         how = f"{self.precision} weights, {'per channel' if self.per_channel else 'per tensor'}"
+        if self.method == "static":
+            how += f", {self._activation_type} activations, {self.quant_format.upper()}"
         notes = [f"{done} of {wanted} operators quantized ({how})."]
         if done < wanted:
             notes.append(
                 f"{wanted - done} left in float: their weights are not constant, they are excluded by name, "
                 "or they stand in a loop or branch."
             )
-        left = [kind for kind in ("Conv", *NO_INT8_FORM) if before[kind] and kind not in self.op_types]
+        if self.reduce_range is None and self._is_reduced:
+            notes.append("Weights have 7 bits: this CPU has no VNNI, and 8 would saturate.")
+        left = [kind for kind in ("Conv", *NO_INT8_FORM) if before[kind] and kind not in self._op_types]
         if left:
             counts = ", ".join(f"{before[kind]} {kind}" for kind in left)
             notes.append(f"Left in float on purpose or for want of an INT8 form: {counts}.")
@@ -152,7 +183,7 @@ class Quantization(Technique):
         """Why there is nothing to quantize, and that the file is unchanged."""
         total = sum(before.values())
         without = [kind for kind in NO_INT8_FORM if before[kind]]
-        wanted = [kind for kind in self.op_types if before[kind]]
+        wanted = [kind for kind in self._op_types if before[kind]]
         if wanted:
             conditions = ["has constant weights"]
             conditions += ["is not excluded by name"] if self.nodes_to_exclude else []
@@ -162,18 +193,5 @@ class Quantization(Technique):
         elif without:
             why = f"{', '.join(without)} {'has' if len(without) == 1 else 'have'} no INT8 form"
         else:
-            why = f"there is no {', '.join(self.op_types)} among {', '.join(sorted(before))}"
+            why = f"there is no {', '.join(self._op_types)} among {', '.join(sorted(before))}"
         return f"0 of {total} operators can be quantized: {why}; the file is unchanged."
-
-
-def _operators(graph: Any) -> Counter[str]:
-    return Counter(node.op_type for node in _nodes(graph))
-
-
-def _nodes(graph: Any) -> Iterator[Any]:
-    """The nodes of a graph and of the bodies of its loops and branches."""
-    open_graphs = [graph]
-    while open_graphs:
-        for node in open_graphs.pop().node:
-            yield node
-            open_graphs += [attribute.g for attribute in node.attribute if attribute.HasField("g")]
