@@ -113,6 +113,7 @@ class OptimizationRequest(_Frozen):
         model_id: the name of a model in a configured registry folder.
         trust: allow what executes code when it is loaded (a pickle).
         validation_dataset: the rows that judge; live arrays travel beside the request.
+        training_dataset: rows to calibrate or train on; live arrays travel beside the request.
         optimizations: the steps of the one variant, in order, or ``auto``.
         variants: several named pipelines instead.
         technique_options: defaults for the steps of a name, written as ``quantization_config = {…}``.
@@ -143,6 +144,7 @@ class OptimizationRequest(_Frozen):
     model_id: str | None = None
     trust: Annotated[bool, Field(strict=True)] = False
     validation_dataset: DatasetSpec | None = None
+    training_dataset: DatasetSpec | None = None
     optimizations: tuple[Technique, ...] | Literal["auto"] = (TechniqueSpec(name=CONVERSION),)
     variants: dict[Annotated[str, Field(min_length=1, max_length=300)], tuple[Technique, ...]] = Field(
         default_factory=dict

@@ -85,10 +85,15 @@ class Making:
         cargo = self._cargo
         self.call("begin", "start", **self._beginning())
         rows = self.call("load_data", "loading the validation rows", **cargo.rows)
-        training = {"digest": "none"}
+        training: dict[str, Any] = {"digest": "none", "rows": 0, "left_out": 0}
         if cargo.training is not None:
             training = self.call("load_data", "loading the training rows", **cargo.training, training=True)
         self.original |= self.call("load_model", "loading the model", **cargo.model)
+        if training["left_out"]:
+            self.original["notes"].append(
+                f"{training['left_out']:,} of {training['rows'] + training['left_out']:,} training rows stand among "
+                "the validation rows; they judge, and nothing is calibrated or trained on them"
+            )
         self._generation = self._tools.worker.generation
         self._tools.cache.start(
             ORIGINAL,

@@ -79,9 +79,7 @@ def ship(request: OptimizationRequest, subject: Subject, folder: Path, registry:
     return Cargo(
         model=model,
         rows=rows,
-        training=None
-        if subject.training is None
-        else _shipped_rows(subject, subject.training, folder / "training.pkl"),
+        training=_shipped_training(request, subject, folder),
         metric_path=None if subject.metric is None else str(_pickled(subject, subject.metric, folder / "metric.pkl")),
         user_file=Path(model["path"]) if "trust" in model else None,
     )
@@ -100,6 +98,12 @@ def _shipped_model(request: OptimizationRequest, subject: Subject, folder: Path,
         return {"path": str(folder / "original.pkl"), "factory": request.model}
     inspect_model_file(Path(request.model))
     return {"path": str(Path(request.model).absolute()), "trust": request.trust}
+
+
+def _shipped_training(request: OptimizationRequest, subject: Subject, folder: Path) -> dict[str, Any] | None:
+    if subject.training is not None:
+        return _shipped_rows(subject, subject.training, folder / "training.pkl")
+    return None if request.training_dataset is None else {"spec": request.training_dataset.model_dump(mode="json")}
 
 
 def _shipped_rows(subject: Subject, data: Dataset, path: Path) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from pytest_inferopt.engine.adoption import adopted, content_digest, document_of
 from pytest_inferopt.engine.asking import are_shares, predict_all
 from pytest_inferopt.engine.code import code_digest
 from pytest_inferopt.engine.conversion import check_deterministic, compare_outputs
+from pytest_inferopt.engine.disjoint import without_rows_of
 from pytest_inferopt.engine.loading import as_owned, fingerprint, load_file
 from pytest_inferopt.engine.metrics import Metric, resolve_metric
 from pytest_inferopt.engine.references import resolve
@@ -94,7 +95,10 @@ class Workshop:
     def load_data(
         self, *, digest: str = "", path: str = "", spec: dict[str, Any] | None = None, training: bool = False
     ) -> dict[str, Any]:
-        """Take the rows from a pickle of the parent's (once per content digest), or from a request's source."""
+        """Take the rows from a pickle of the parent's (once per content digest), or from a request's source.
+
+        The rows that judge come first: of the training rows, those that judge too are left out.
+        """
         if spec is not None:
             source = self._registry.dataset_source(DatasetSpec.model_validate(spec))
             self._registry.require(source)
@@ -104,12 +108,14 @@ class Workshop:
                 # One is enough: the next request's rows, if they differ, take its place.
                 self._datasets = {digest: _unpickle(Path(path))}
             data = self._datasets[digest]
+        left_out = 0
         if training:
+            data, left_out = without_rows_of(data, self._data)
             self._training = data
         else:
             self._data = data
         seen = data if training else self._samples()
-        return {"rows": data.rows, "digest": content_digest(seen)}
+        return {"rows": data.rows, "left_out": left_out, "digest": content_digest(seen)}
 
     def load_model(
         self, *, path: str, framework: str | None = None, factory: str | None = None, trust: bool = False

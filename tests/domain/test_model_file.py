@@ -113,7 +113,7 @@ def test_an_unknown_suffix_is_answered_with_the_known_ones(tmp_path: Path, name:
     with pytest.raises(UsageError) as caught:
         inspect_model_file(file(tmp_path, name, b"\x00"))
     assert named in caught.value.message
-    assert caught.value.hint == "known: .joblib, .json, .keras, .onnx, .pickle, .pkl, .pt, .pth, .txt, .ubj"
+    assert caught.value.hint == "known: .joblib, .json, .keras, .onnx, .pickle, .pkl, .pt, .pt2, .pth, .txt, .ubj"
 
 
 def test_an_onnx_file_larger_than_protobuf_is_not_measured_and_one_of_that_size_is_let_through(tmp_path: Path) -> None:
