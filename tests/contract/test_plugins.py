@@ -37,8 +37,10 @@ import hashlib, pickle, sys
 with open(sys.argv[1], "rb") as stream:
     technique, artifact, folder, samples = pickle.load(stream)
 from pathlib import Path
-from pytest_inferopt.domain.artifact import Workbench
-bench = Workbench(folder=Path(sys.argv[2]), opset=17, random_seed=0, samples=samples, open=None, to_onnx=None,
+from pytest_inferopt.domain.artifact import RunOptions, Workbench
+from pytest_inferopt.registry import discover
+bench = Workbench(folder=Path(sys.argv[2]), opset=17, random_seed=0, samples=samples, to_onnx=None,
+                  open=lambda artifact: discover().runtime_for(artifact.format).open(artifact, RunOptions()),
                   seconds_left=lambda: 60.0)
 print(hashlib.sha256(technique.apply(artifact, bench).path.read_bytes()).hexdigest())
 """
