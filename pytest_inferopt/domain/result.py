@@ -31,6 +31,7 @@ __all__ = [
     "Record",
     "RunResult",
     "Samples",
+    "Slice",
     "Speedup",
     "Step",
     "VariantResult",
@@ -137,6 +138,31 @@ class Speedup(Record):
     blocks: int
 
 
+class Slice(Record):
+    """A part of the rows, and how right both models are on it.
+
+    Attributes:
+        name: which rows: ``class 3``, ``target 25 to 61``.
+        rows: how many.
+        measure: what the two figures are: the share of rows that are right, or the mean absolute error.
+        original: the original's figure, and `variant` the variant's.
+    """
+
+    name: str
+    rows: int
+    measure: Literal["share right", "mean absolute error"]
+    original: float | None
+    variant: float | None
+
+    @property
+    def lost(self) -> float:
+        """How much worse the variant is, in the measure's unit; below 0 where it is better."""
+        if self.original is None or self.variant is None:
+            return 0.0
+        difference = self.original - self.variant
+        return difference if self.measure == "share right" else -difference
+
+
 class Accuracy(Record):
     """How right a variant is, beside the original on the same rows.
 
@@ -149,6 +175,7 @@ class Accuracy(Record):
         rows_to_settle: rows that would decide an interval which straddles the threshold; None where it does not,
             or where no number of rows would.
         disagreements: rows where the two give different labels.
+        slices: classes or quarters of the target, the one that lost most first; at most ten.
         notes: what a reader must know to read the figure.
     """
 
@@ -161,6 +188,7 @@ class Accuracy(Record):
     interval: Interval | None = None
     rows_to_settle: int | None = None
     disagreements: int | None = None
+    slices: tuple[Slice, ...] = ()
     notes: tuple[str, ...] = ()
 
 

@@ -35,6 +35,7 @@ from pytest_inferopt.engine.conversion import (
     compare_outputs,
 )
 from pytest_inferopt.engine.metrics import Context, Metric, resolve_metric
+from pytest_inferopt.engine.slices import slices_of
 from pytest_inferopt.engine.statistics import (
     LEVEL,
     paired_bootstrap,
@@ -130,6 +131,7 @@ def measure_accuracy(  # noqa: PLR0913 - what is compared, on which rows, by wha
         interval=interval,
         rows_to_settle=settle,
         disagreements=label_flips(original, variant),
+        slices=() if variant is original else slices_of(original, variant, y),
         notes=tuple(notes),
     )
 

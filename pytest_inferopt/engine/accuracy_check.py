@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Literal
 from pytest_inferopt.domain.result import Check
 
 if TYPE_CHECKING:
-    from pytest_inferopt.domain.result import Accuracy, Interval
+    from collections.abc import Sequence
+
+    from pytest_inferopt.domain.result import Accuracy, Interval, Slice
 
 __all__ = ["check_accuracy", "straddles"]
 
+NAMED_SLICES = 3
 FIXED_POINT = (1e-3, 1e4)  # magnitudes that four decimals show
 
 
@@ -42,6 +45,8 @@ def check_accuracy(
         outcome = "passed" if deciding >= threshold else "failed"
         subject = "accuracy ratio" if decision == "point" else "lower limit of the accuracy ratio"
         reason = f"{subject} {_verdict_text(deciding, threshold)}: {_evidence(accuracy, threshold)}."
+        if outcome == "failed":
+            reason += _losses(accuracy.slices)
         next_step = _next_step(accuracy, threshold, outcome, decision)
     return Check(
         kind="accuracy",
@@ -83,6 +88,18 @@ def _evidence(accuracy: Accuracy, threshold: float) -> str:
     if accuracy.rows_to_settle is None:
         return f"{text}; not certain, and no number of rows would prove a ratio that is not above the threshold"
     return f"{text}; not certain, about {accuracy.rows_to_settle:,} rows would settle it"
+
+
+def _losses(slices: Sequence[Slice]) -> str:
+    """The parts of the rows that lost most, as a sentence; nothing where none lost anything."""
+    lost = [part for part in slices if part.lost > 0][:NAMED_SLICES]
+    if not lost:
+        return ""
+    told = (
+        f"{part.name} ({_figure_text(part.original)} to {_figure_text(part.variant)} on {part.rows:,} rows)"
+        for part in lost
+    )
+    return f" Lost most, by {lost[0].measure}: {', '.join(told)}."
 
 
 def _next_step(accuracy: Accuracy, threshold: float, outcome: str, decision: str) -> str:

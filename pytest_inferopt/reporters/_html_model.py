@@ -17,6 +17,7 @@ from pytest_inferopt.reporters._html_tables import (
     checks_table,
     disagreements_table,
     latency_table,
+    slices_table,
     steps_table,
     variants_table,
 )
@@ -72,6 +73,7 @@ class Model:
     charts: tuple[Chart, ...]
     datasets: dict[str, Rows]
     latency: Table
+    slices: Table
     disagreements: Table
     steps: Table
     checks: Table
@@ -106,6 +108,7 @@ def model_of(result: RunResult, position: int, environment: tuple[Fact, ...]) ->
         charts=charts_of(result, arms, data),
         datasets=data,
         latency=latency_table(result, arms),
+        slices=slices_table(arms),
         disagreements=disagreements_table(arms),
         steps=steps_table(arms),
         checks=checks_table(result),

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pytest_inferopt.domain.result import Check, Latency, RunResult, Speedup, VariantResult
     from pytest_inferopt.reporters._arms import Arm
 
-__all__ = ["checks_table", "disagreements_table", "latency_table", "steps_table", "variants_table"]
+__all__ = ["checks_table", "disagreements_table", "latency_table", "slices_table", "steps_table", "variants_table"]
 
 PERCENT = 100
 
@@ -194,6 +194,35 @@ def disagreements_table(arms: tuple[Arm, ...]) -> Table:
         for found in arm.variant.conversion.worst_rows
     )
     return Table("Rows that differ most", columns, tuple(rows))
+
+
+def slices_table(arms: tuple[Arm, ...]) -> Table:
+    """How right each variant is by class, or by quarter of the target; what lost most comes first."""
+    columns = (
+        Column("Variant"),
+        Column("Rows that are"),
+        Column("Rows", is_figure=True),
+        Column("Measure"),
+        Column("Original", is_figure=True),
+        Column("Variant's", is_figure=True),
+    )
+    rows = (
+        Row(
+            (
+                arm_cell(arm),
+                plain(found.name),
+                number(found.rows, f"{found.rows:,}"),
+                plain(found.measure),
+                number(found.original, NOTHING if found.original is None else f"{found.original:.4g}"),
+                number(found.variant, NOTHING if found.variant is None else f"{found.variant:.4g}"),
+            ),
+            tone="warn" if found.lost > 0 else "",
+        )
+        for arm in arms
+        if arm.variant.accuracy is not None
+        for found in arm.variant.accuracy.slices
+    )
+    return Table("Accuracy by part", columns, tuple(rows))
 
 
 def steps_table(arms: tuple[Arm, ...]) -> Table:

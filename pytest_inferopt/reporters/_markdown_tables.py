@@ -47,6 +47,7 @@ __all__ = [
     "environment_table",
     "latency_table",
     "operators_table",
+    "slices_table",
     "steps_table",
 ]
 
@@ -220,6 +221,27 @@ def disagreements_table(result: RunResult) -> Table:
         for row in model.conversion.worst_rows
     )  # fmt: skip
     return Table(columns, tuple(rows))
+
+
+def slices_table(result: RunResult) -> Table:
+    """How right each variant is by class, or by quarter of the target; what lost most comes first."""
+    columns = (
+        Column("variant"),
+        Column("rows that are"),
+        *figure_columns("rows", "original", "variant's"),
+        Column("measure"),
+    )
+    rows = (
+        (model.name, found.name, f"{found.rows:,}", _short(found.original), _short(found.variant), found.measure)
+        for model in result.variants.values()
+        if model.accuracy is not None
+        for found in model.accuracy.slices
+    )
+    return Table(columns, tuple(rows))
+
+
+def _short(figure: float | None) -> str:
+    return NOTHING if figure is None else f"{figure:.4g}"
 
 
 def steps_table(result: RunResult) -> Table:

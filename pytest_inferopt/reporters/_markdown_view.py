@@ -26,6 +26,7 @@ from pytest_inferopt.reporters._markdown_tables import (
     environment_table,
     latency_table,
     operators_table,
+    slices_table,
     steps_table,
 )
 
@@ -143,6 +144,7 @@ def _model(result: RunResult) -> Model:
         "The baseline's machine and this one": differences_table(result),
         "All batch sizes": latency_table(result),
         "All checks": checks_table(result),
+        "Accuracy by class or target": slices_table(result),
         "Rows that differ most": disagreements_table(result),
         "Steps": steps_table(result),
     }
