@@ -19,7 +19,7 @@ __all__ = ["data_frame"]
 TEXTS = {"test_id", "model", "variant", "role", "verdict", "format", "sha256", "metric", "gate", "baseline",
          "baseline_commit", "regression", "cell"}  # fmt: skip
 COUNTS = {"size_bytes", "accuracy_rows", "label_flips", "batch_size", "iterations", "base_size_bytes",
-          "slowdown_processes"}  # fmt: skip
+          "slowdown_processes", "memory_bytes", "memory_peak_bytes"}  # fmt: skip
 TRUTHS = {"is_best"}
 
 

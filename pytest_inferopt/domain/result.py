@@ -27,6 +27,7 @@ __all__ = [
     "Disagreement",
     "Interval",
     "Latency",
+    "Memory",
     "Outcome",
     "Record",
     "RunResult",
@@ -136,6 +137,23 @@ class Speedup(Record):
     estimate: float | None
     interval: Interval
     blocks: int
+
+
+class Memory(Record):
+    """What loading a model and running it once at each batch size takes, in a process of its own.
+
+    Attributes:
+        peak_bytes: the most that was resident of the process.
+        before_bytes: what was resident before the model and its libraries were loaded.
+    """
+
+    peak_bytes: int
+    before_bytes: int
+
+    @property
+    def used_bytes(self) -> int:
+        """What came on top for the model: its libraries, itself, and what running it takes."""
+        return max(self.peak_bytes - self.before_bytes, 0)
 
 
 class Slice(Record):
@@ -305,6 +323,7 @@ class VariantResult(Record):
         role: which of the three it is.
         format: the format it ended in; None where it never came to be.
         path: its file, `sha256` its content's digest.
+        memory: of loading and running it; None where it was not measured.
         call: what was timed.
         steps: how it was made.
         checks: what was judged of it.
@@ -319,6 +338,7 @@ class VariantResult(Record):
     path: str | None = None
     sha256: str | None = None
     size_bytes: int | None = None
+    memory: Memory | None = None
     call: str = ""
     steps: tuple[Step, ...] = ()
     conversion: Conversion | None = None

@@ -22,7 +22,7 @@ COLUMNS = (
     "metric", "score", "accuracy_ratio", "accuracy_ratio_low", "accuracy_ratio_high", "accuracy_rows", "label_flips",
     "batch_size", "iterations", "p50_ms", "p50_low_ms", "p50_high_ms", "p95_ms", "p95_low_ms", "p95_high_ms",
     "p99_ms", "p99_low_ms", "p99_high_ms", "mean_ms", "stddev_ms", "throughput_rows_per_second", "cold_call_ms",
-    "feed_ms", "speedup", "speedup_low", "speedup_high",
+    "feed_ms", "speedup", "speedup_low", "speedup_high", "memory_bytes", "memory_peak_bytes",
     "gate", "baseline", "baseline_commit", "regression", "base_size_bytes", "size_change", "base_score", "score_change",
     "cell", "base_p50_ms", "slowdown", "slowdown_low", "slowdown_high", "slowdown_processes",
 )  # fmt: skip
@@ -55,6 +55,8 @@ def _of_variant(variant: VariantResult, result: RunResult) -> dict[str, Value]:
         "size_bytes": variant.size_bytes,
         "sha256": variant.sha256,
     }
+    if variant.memory is not None:
+        row |= {"memory_bytes": variant.memory.used_bytes, "memory_peak_bytes": variant.memory.peak_bytes}
     if variant.conversion is not None:
         row["label_flips"] = variant.conversion.label_flips
     found = variant.accuracy

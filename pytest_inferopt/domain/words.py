@@ -174,6 +174,16 @@ def sentences(variant: VariantResult) -> list[str]:
     return [*compared, *steps, *(variant.accuracy.notes if variant.accuracy else ())]
 
 
+def memory_note(result: RunResult) -> str:
+    """What loading and running each took: ``memory: original 103 MB, onnx 9.8 MB``; empty where nobody measured it."""
+    told = [
+        f"{variant.name} {size_text(variant.memory.used_bytes)}"
+        for variant in (result.original, *result.variants.values())
+        if variant.memory is not None
+    ]
+    return f"memory, peak of loading and running, libraries included: {', '.join(told)}" if told else ""
+
+
 def remarks(result: RunResult) -> list[str]:
     """What a reader must know beside the figures: what each step did, the Pareto front, and notes."""
     told: dict[str, list[str]] = {}
@@ -183,6 +193,7 @@ def remarks(result: RunResult) -> list[str]:
     lines = []
     if result.probe_ms is not None:
         lines.append(f"budgets: this machine took {ms_text(result.probe_ms)} ms for a fixed probe")
+    lines += filter(None, [memory_note(result)])
     lines += [f"{', '.join(names)}: {sentence}" for sentence, names in told.items()]
     front = pareto_front(result)
     if len(result.variants) > 1 and front:

@@ -16,6 +16,7 @@ from pytest_inferopt.domain.result import Accuracy, Conversion
 from pytest_inferopt.engine.accuracy import check_accuracy
 from pytest_inferopt.engine.conversion import check_conversion
 from pytest_inferopt.engine.execute import MEASURING_IS_LATE, Worker
+from pytest_inferopt.engine.memory import MemoryArm
 from pytest_inferopt.engine.shipping import Cargo, Subject, ship
 from pytest_inferopt.engine.variant import ORIGINAL, Variant, step_record
 from pytest_inferopt.errors import ERROR_KINDS, InferoptError, NotMeasuredError, UsageError
@@ -211,6 +212,16 @@ class Making:
             tasks.append(("run_step", {name: done[name] for name in ("source", "target", "spec")}))
             target = done["source"]
         return [("load_model", self._shipped().model), *reversed(tasks)]
+
+    def memory_arm(self, name: str, target: str) -> MemoryArm | None:
+        """How its memory is measured: the original, or a file that stands alone; None where it is neither."""
+        if target == ORIGINAL:
+            loading: list[Command] = [("load_model", self._shipped().model)]
+        elif self._done(target)["artifact"] is not None:
+            loading = self.remaking(target)
+        else:
+            return None
+        return MemoryArm(name, target, self.preparing()[:2], loading)
 
     def document(self, target: str) -> dict[str, Any] | None:
         """What a process needs beside an artifact's file to run it; None where the file alone is not the artifact."""

@@ -15,6 +15,7 @@ from pytest_inferopt.domain.artifact import take_rows
 from pytest_inferopt.domain.request import BenchmarkSpec
 from pytest_inferopt.engine.duet import BASE, COPY, HEAD, DuetCell, SessionArm, batches, measure_duet
 from pytest_inferopt.engine.measure import measure, summarize
+from pytest_inferopt.engine.memory import begin_watching, peak_bytes
 from pytest_inferopt.engine.probe import probe_ms
 from pytest_inferopt.engine.provenance import modules_under
 from pytest_inferopt.engine.remote_arm import open_remote_arm
@@ -38,6 +39,8 @@ LEAST_PROFILE_CALLS, MOST_PROFILE_CALLS = 3, 500
 
 class MeasuringWorkshop(Workshop):
     """The worker's commands that need a clock, beside those that make and examine."""
+
+    _resident_bytes: int | None = None
 
     def _bench(self, folder: Path) -> Workbench:
         return replace(super()._bench(folder), speedup=self._speedup)
@@ -89,6 +92,18 @@ class MeasuringWorkshop(Workshop):
             "samples": str(keep_samples(cells, arms, self._folder / "samples.npz")),
             "was_cut": [cell.batch_size for cell in cells if cell.was_cut],
         }
+
+    def watch_memory(self) -> None:
+        """Note what is resident before a model comes."""
+        self._resident_bytes = begin_watching()
+
+    def run_for_memory(self, *, target: str, batch_sizes: list[int]) -> dict[str, int | None]:
+        """Run an artifact once at each batch size, and tell the peak since `watch_memory`."""
+        session, rows = self._open(self._artifacts[target], self._options), np.arange(self._data.rows)
+        with threads_limited(self._options.threads or 1):
+            for size in batch_sizes:
+                session.run(session.prepare(take_rows(self._data.x, np.resize(rows, size))))
+        return {"peak_bytes": peak_bytes(), "before_bytes": self._resident_bytes}
 
     def measure_alone(self, *, target: str, cells: list[dict[str, Any]], spec: dict[str, Any]) -> dict[str, Any]:
         """Time one artifact in a process that holds nothing else; see `solo.measure_alone`."""

@@ -26,6 +26,7 @@ from pytest_inferopt.engine.cache import StepCache
 from pytest_inferopt.engine.comparing import Comparing
 from pytest_inferopt.engine.lock import MachineLock
 from pytest_inferopt.engine.making import Making, Tools
+from pytest_inferopt.engine.memory import measure_memory
 from pytest_inferopt.engine.pipeline import plan
 from pytest_inferopt.engine.shipping import Subject
 from pytest_inferopt.engine.store import file_sha256
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from pytest_inferopt.domain.comparison import Gate
     from pytest_inferopt.domain.request import OptimizationRequest
+    from pytest_inferopt.domain.result import Memory
     from pytest_inferopt.engine.comparing import Reference
     from pytest_inferopt.engine.execute import Worker
     from pytest_inferopt.engine.store import Store
@@ -115,6 +117,7 @@ class _Run:
         self._own_threads_arm: str | None = None
         self._samples: Samples | None = None
         self._probe_ms: float | None = None
+        self._memory: dict[str, Memory] = {}
 
     def result(self) -> RunResult:
         try:
@@ -132,6 +135,9 @@ class _Run:
             with self._stage("measure"):
                 measured = self._measure([variant for variant in variants if variant.is_alive])
             alive = [variant for variant in variants if variant.is_alive]
+            if alive and not self._request.quick:
+                with self._stage("memory"):
+                    self._measure_memory(alive)
             if alive and latency_budgets(self._request):
                 with self._stage("budgets"):
                     self._judge_latency(alive, measured)
@@ -211,6 +217,18 @@ class _Run:
             for size in measured["was_cut"]
         ]
         return measured
+
+    def _measure_memory(self, variants: list[Variant]) -> None:
+        """What loading and running the original and each file takes of memory, in processes of their own."""
+        names = {ORIGINAL: ORIGINAL} | {variant.arm: variant.name for variant in reversed(variants)}
+        arms = [self._making.memory_arm(name, target) for target, name in names.items()]
+        self._memory, notes = measure_memory(
+            [arm for arm in arms if arm is not None],
+            batch_sizes=self._request.batch_sizes,
+            open_worker=self._tools.worker.another,
+            seconds=2 * self._seconds["load"] + MEASURE_GRACE_SECONDS,
+        )
+        self._notes += notes
 
     def _judge_size(self, variant: Variant, size_bytes: int) -> None:
         """Hold its file against the size budgets, whatever else becomes of it."""
@@ -320,6 +338,7 @@ class _Run:
             path=None if file is None else str(file),
             sha256=None if file is None else file_sha256(file),
             size_bytes=known.get("size_bytes"),
+            memory=self._memory.get(ORIGINAL),
             call=known.get("call", ""),
             accuracy=Accuracy.model_validate(known["accuracy"]) if "accuracy" in known else None,
             latency=latency,
@@ -334,6 +353,7 @@ class _Run:
             path=None if kept is None else str(kept.path),
             sha256=None if kept is None else kept.sha256,
             size_bytes=None if kept is None else kept.size_bytes,
+            memory=self._memory.get(variant.arm),
             call=variant.call,
             steps=tuple(variant.steps),
             conversion=variant.conversion,

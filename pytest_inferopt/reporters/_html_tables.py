@@ -42,6 +42,7 @@ def variants_table(result: RunResult, arms: tuple[Arm, ...]) -> Table:
         Column("Variant"),
         Column("Verdict"),
         Column("Size", is_figure=True),
+        *((Column("Memory", is_figure=True),) if _has_memory(result) else ()),
         Column(metric, is_figure=True),
         Column("Ratio", is_figure=True),
         *(Column(f"{name} ms", is_figure=True) for name in PERCENTILES),
@@ -61,9 +62,23 @@ def _variant_row(arm: Arm, result: RunResult, batch_size: int, *, is_on_front: b
     figures = [_percentile(latency, name, result) for name in PERCENTILES]
     base = (vs_base_cell(variant, batch_size),) if has_baseline_figures(result) else ()
     speedup = _speedup(variant, batch_size)
-    return Row(
-        (name, mark_cell(mark), _size(variant, result), *_accuracy(variant), *figures, speedup, *base), tone=mark.tone
-    )
+    memory = (_memory(variant, result),) if _has_memory(result) else ()
+    cells = (name, mark_cell(mark), _size(variant, result), *memory, *_accuracy(variant), *figures, speedup, *base)
+    return Row(cells, tone=mark.tone)
+
+
+def _has_memory(result: RunResult) -> bool:
+    return any(variant.memory is not None for variant in (result.original, *result.variants.values()))
+
+
+def _memory(variant: VariantResult, result: RunResult) -> Cell:
+    """What loading and running it takes, beside the original's."""
+    found, before = variant.memory, result.original.memory
+    if found is None:
+        return number(None, NOTHING)
+    share = found.used_bytes / before.used_bytes if before and before.used_bytes else None
+    detail = f"{PERCENT * share:.3g} %" if share is not None and variant.role == "variant" else ""
+    return number(found.used_bytes, size_text(found.used_bytes), detail)
 
 
 def _size(variant: VariantResult, result: RunResult) -> Cell:
