@@ -16,6 +16,7 @@ EXAMPLES = ROOT / "examples"
 OFF = "an inferopt test: run it with pytest --inferopt"
 
 # What the tables must name: model, then variant, then verdict. Which variant is the fastest is not promised.
+NETWORK_VARIANTS = ("onnx", "graph", "dynamic", "static", "fp16")
 PROMISED = {
     "digits": {
         "forest": {"original sklearn": "reference", "optimized": "passed"},
@@ -26,6 +27,10 @@ PROMISED = {
         "diagnosis[xgboost]": {"original xgboost": "reference", "optimized": "passed"},
         "diagnosis[lightgbm]": {"original lightgbm": "reference", "optimized": "passed"},
         "file": {"original sklearn": "reference", "optimized": "passed"},
+    },
+    "networks": {
+        f"digits[{network}]": {"original pytorch": "reference", **dict.fromkeys(NETWORK_VARIANTS, "passed")}
+        for network in ("convolutional", "transformer")
     },
     "mixed_columns": {
         "progression": {"original sklearn": "reference", "optimized": "passed"},

@@ -123,7 +123,7 @@ def _slim(source: Path, target: Path) -> None:
     if find_spec("onnxslim") is None:
         raise MissingDependencyError(
             "technique 'graph_optimization': the pass onnxslim needs onnxslim, not installed here.",
-            "pip install onnxslim.",
+            'pip install "pytest-inferopt[slim]".',
         )
     import onnxslim
 
