@@ -95,7 +95,7 @@ class Registry:
         Raises:
             UsageError: no framework knows it.
         """
-        candidates = [(distance, found) for found in self._frameworks() if (distance := found.owns(model)) is not None]
+        candidates = [(distance, found) for found in self.frameworks() if (distance := found.owns(model)) is not None]
         if not candidates:
             kind = f"{type(model).__module__}.{type(model).__qualname__}"
             raise UsageError(
@@ -110,9 +110,9 @@ class Registry:
         Raises:
             UsageError: no framework claims the suffix.
         """
-        found = next((framework for framework in self._frameworks() if framework.claims(path)), None)
+        found = next((framework for framework in self.frameworks() if framework.claims(path)), None)
         if found is None:
-            known = sorted({suffix for framework in self._frameworks() for suffix in framework.suffixes})
+            known = sorted({suffix for framework in self.frameworks() for suffix in framework.suffixes})
             raise UsageError(f"{path}: no framework loads a {path.suffix!r} file.", f"Known: {', '.join(known)}.")
         return found
 
@@ -127,7 +127,8 @@ class Registry:
             extra = f'pip install "pytest-inferopt[{plugin.extra}]"' if plugin.extra else f"pip install {absent[0]}"
             raise MissingDependencyError(f"{plugin.name} needs {', '.join(absent)}, not installed here.", f"{extra}.")
 
-    def _frameworks(self) -> Iterator[Framework]:
+    def frameworks(self) -> Iterator[Framework]:
+        """All frameworks."""
         return (cast("Framework", framework()) for framework in self.plugins["frameworks"].values())
 
     def _make(self, kind: str, name: str, options: Mapping[str, Any]) -> Plugin:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
+from pytest_inferopt.domain.model_file import size_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
@@ -139,8 +141,8 @@ class Artifact:
 
     @property
     def size_bytes(self) -> int:
-        """The size of its file in bytes."""
-        return self.path.stat().st_size
+        """The size of its file, or of its folder, in bytes."""
+        return size_of(self.path)
 
     def evolve(self, step: str, *, notes: Sequence[str] = (), **changes: Any) -> Artifact:
         """A new artifact that `step` made of this one: its lineage grows by the step's name."""

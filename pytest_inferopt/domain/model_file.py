@@ -18,9 +18,18 @@ from pytest_inferopt.errors import NotMeasuredError, RefusedError, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["MAX_PROTOBUF_BYTES", "ModelFile", "ModelFileKind", "inspect_model_file", "regular_file", "shown_path"]
+__all__ = [
+    "MAX_PROTOBUF_BYTES",
+    "ModelFile",
+    "ModelFileKind",
+    "inspect_model_file",
+    "is_saved_model",
+    "regular_file",
+    "shown_path",
+    "size_of",
+]
 
-ModelFileKind = Literal["onnx", "pickle", "torch", "keras", "json", "ubjson", "text"]
+ModelFileKind = Literal["onnx", "pickle", "torch", "keras", "saved_model", "json", "ubjson", "text"]
 
 MAX_PROTOBUF_BYTES = 2**31 - 1
 """The most that one protobuf message holds, and with it one ONNX file."""
@@ -108,6 +117,8 @@ def inspect_model_file(path: Path) -> ModelFile:
         NotMeasuredError: it is empty, a Git LFS pointer or a web page, or larger than an ONNX file can be.
         RefusedError: it holds something else than its suffix says, or is of a kind that is never loaded.
     """
+    if is_saved_model(path):
+        return ModelFile(path, "saved_model", size_of(path))
     size = regular_file(path, "the model").st_size
     kind = _promised_kind(path)
     if size == 0:
@@ -119,6 +130,18 @@ def inspect_model_file(path: Path) -> ModelFile:
         )
     _check_content(path, kind, _first_bytes(path))
     return ModelFile(path, kind, size)
+
+
+def is_saved_model(path: Path) -> bool:
+    """Whether a path leads to a folder that is a SavedModel of TensorFlow's."""
+    return (path / "saved_model.pb").is_file() and path.is_dir()
+
+
+def size_of(path: Path) -> int:
+    """The bytes of a model's file, or of all files of its folder."""
+    return (
+        sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) if path.is_dir() else path.stat().st_size
+    )
 
 
 def regular_file(path: Path, what: str) -> os.stat_result:

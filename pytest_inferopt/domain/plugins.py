@@ -70,6 +70,9 @@ class Framework(Plugin):
         """Whether a model file is to be loaded by this framework, by its suffix alone."""
         return path.suffix.lower() in self.suffixes
 
+    def settle(self, options: RunOptions) -> None:
+        """Say what holds for the whole process, before a model or its library is loaded; nothing is imported."""
+
     def runs_code(self, path: Path) -> bool:  # noqa: ARG002
         """Whether loading a file runs code that its author chose, so that it is loaded only where it is trusted."""
         return False

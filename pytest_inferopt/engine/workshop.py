@@ -87,6 +87,8 @@ class Workshop:
         self._opset = opset
         self._random_seed = random_seed
         self._deadline = time.monotonic() + seconds_left
+        for framework in self._registry.frameworks():
+            framework.settle(self._options)
         os.environ["TMPDIR"] = folder
         tempfile.tempdir = folder
         random.seed(random_seed)

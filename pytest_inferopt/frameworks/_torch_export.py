@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_inferopt.domain.artifact import row_count, take_rows
 from pytest_inferopt.errors import InferoptError, RefusedError
 from pytest_inferopt.frameworks._onnx_file import opset_of
+from pytest_inferopt.frameworks._proving import finished, one_line, prove_outputs, versions_text
 from pytest_inferopt.frameworks._torch_calls import flat_outputs, is_exported, runnable
 
 if TYPE_CHECKING:
@@ -27,10 +28,6 @@ __all__ = ["Exported", "export"]
 BATCH = "batch"
 # An axis of one row would be taken for a constant: https://github.com/pytorch/pytorch/issues/151582.
 EXAMPLE_ROWS = 2
-PROOF_ROWS = (1, 3, 7)
-TOLERANCE = 1e-3  # of the largest number that the network answers
-IR_VERSION = 10  # onnxruntime 1.20 loads it; exporters write newer ones
-REASON_LENGTH = 300
 INSTEAD = "Change the part that it names, or export the model yourself and hand over the ONNX file."
 
 
@@ -79,16 +76,16 @@ def export(model: Any, call: Call, path: Path, *, opset: int, samples: Rows) -> 
         try:
             with _quiet():
                 notes = exporter(task)
-            proto = _valid(task)
-            notes = [f"exported by PyTorch's {name} exporter: {_versions(proto, opset)}", *notes]
-            notes.append(_prove(task, samples))
+            proto = finished(task.path)
+            notes = [f"exported by PyTorch's {name} exporter: {versions_text(proto, opset)}", *notes]
+            notes.append(prove_outputs(task.path, _Asked(task, samples), is_fixed_allowed=is_exported(model)))
             notes += [f"the {failure}" for failure in failures]
             return Exported(proto, tuple(notes))
         except InferoptError as error:
             failures.append(f"{name} exporter failed: {error.message.rstrip('.')}")
         # The exporters raise whatever their passes raise.
         except Exception as error:  # noqa: BLE001
-            failures.append(f"{name} exporter failed: {type(error).__name__}: {_one_line(error)}")
+            failures.append(f"{name} exporter failed: {type(error).__name__}: {one_line(error)}")
     raise RefusedError(f"{_name_of(model)} cannot be exported: {'; '.join(failures)}.", INSTEAD)
 
 
@@ -180,7 +177,7 @@ def _lowered(task: _Task) -> list[str]:
         onnx.checker.check_model(lowered, full_check=True)
     # onnx raises RuntimeError and its own classes.
     except Exception as error:  # noqa: BLE001
-        return [f"this exporter writes opset {written} at least, and it cannot be brought down: {_one_line(error)}"]
+        return [f"this exporter writes opset {written} at least, and it cannot be brought down: {one_line(error)}"]
     task.path.write_bytes(lowered.SerializeToString(deterministic=True))
     return [f"this exporter wrote opset {written}; brought down by onnx.version_converter"]
 
@@ -190,77 +187,20 @@ def _apart(names: list[str], taken: tuple[str, ...]) -> list[str]:
     return [f"{name}_out" if name in taken else name for name in names]
 
 
-def _valid(task: _Task) -> Any:
-    """The written graph, checked, in an IR version that today's runtimes load, and its bytes the same every time."""
-    import onnx
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """The network, as the proof asks it."""
 
-    model = onnx.load(task.path)
-    model.ir_version = min(model.ir_version, IR_VERSION)
-    onnx.checker.check_model(model)
-    task.path.write_bytes(model.SerializeToString(deterministic=True))
-    return model
+    task: _Task
+    samples: Rows
 
+    def __call__(self, count: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        import numpy as np
 
-def _versions(model: Any, wanted: int) -> str:
-    written = opset_of(model)
-    return f"opset {written}{'' if written == wanted else f' instead of {wanted}'}, IR {model.ir_version}"
-
-
-def _prove(task: _Task, samples: Rows) -> str:
-    """Run the file on 1, 3 and 7 rows and compare every output with the network's; the outcome as a note.
-
-    Raises:
-        RefusedError: it does not run, or answers otherwise.
-    """
-    import numpy as np
-
-    try:
-        import onnxruntime
-    except ImportError:
-        return "not compared with the original: onnxruntime is not installed"
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(task.path), options, providers=["CPUExecutionProvider"])
-    fed = [node.name for node in session.get_inputs()]
-    fixed = session.get_inputs()[0].shape[:1] if fed else []
-    counts = [int(fixed[0])] if fixed and isinstance(fixed[0], int) else list(PROOF_ROWS)
-    if counts != list(PROOF_ROWS) and not is_exported(task.model):
-        raise RefusedError(f"the number of rows became the constant {counts[0]}.")
-    worst = 0.0
-    for count in counts:
-        feed = task.call.feed(take_rows(samples, np.resize(np.arange(row_count(samples)), count)))
-        expected = {name: tensor.cpu().numpy() for name, tensor in task.answer(feed).items()}
-        arrays = dict(zip(task.call.names, (tensor.numpy() for tensor in feed), strict=True))
-        outputs = session.run(None, {name: arrays[name] for name in fed})
-        for (name, before), after in zip(expected.items(), outputs, strict=True):
-            worst = max(worst, _apart_by(name, before, after, count))
-    unused = sorted(set(task.call.names) - set(fed))
-    dropped = f"; {', '.join(unused)} is not used by the network and no input" if unused else ""
-    if counts != list(PROOF_ROWS):
-        return f"takes {counts[0]} rows only, as it was exported; largest relative difference {worst:.1g}{dropped}"
-    return f"run with 1, 3 and 7 rows; largest relative difference {worst:.1g}{dropped}"
-
-
-def _apart_by(name: str, before: Any, after: Any, count: int) -> float:
-    """The largest difference of an output, relative to its largest number."""
-    import numpy as np
-
-    if before.shape != after.shape:
-        raise RefusedError(
-            f"output {name!r} has shape {after.shape} for {count} rows, the network's has {before.shape}."
-        )
-    if not before.size:
-        return 0.0
-    one, other = before.astype(np.float64), after.astype(np.float64)
-    if not np.array_equal(np.isfinite(one), np.isfinite(other)):
-        raise RefusedError(f"output {name!r} is NaN or infinite in other places than the network's, for {count} rows.")
-    finite = np.isfinite(one)
-    largest = float(np.abs(one[finite]).max(initial=np.finfo(np.float32).tiny))
-    difference = float(np.abs(one[finite] - other[finite]).max(initial=0.0)) / largest
-    if difference > TOLERANCE:
-        raise RefusedError(f"output {name!r} differs by {difference:.1g} of its largest number, for {count} rows.")
-    return difference
+        call = self.task.call
+        feed = call.feed(take_rows(self.samples, np.resize(np.arange(row_count(self.samples)), count)))
+        arrays = dict(zip(call.names, (tensor.numpy() for tensor in feed), strict=True))
+        return arrays, {name: tensor.cpu().numpy() for name, tensor in self.task.answer(feed).items()}
 
 
 @contextmanager
@@ -281,7 +221,3 @@ def _quiet() -> Iterator[None]:
 
 def _name_of(model: Any) -> str:
     return str(getattr(model, "original_name", type(model).__name__))
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:REASON_LENGTH].rstrip(".")
