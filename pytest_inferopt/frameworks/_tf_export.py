@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pytest_inferopt.domain.artifact import row_count, take_rows
+from pytest_inferopt.domain.silence import silence
 from pytest_inferopt.errors import InferoptError, RefusedError
 from pytest_inferopt.frameworks._proving import finished, one_line, prove_outputs, versions_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from pytest_inferopt.domain.artifact import Rows
@@ -49,7 +47,7 @@ def export(function: Compiled, path: Path, *, opset: int, samples: Rows, name: s
         return arrays, function.answer(feed)
 
     try:
-        with _quiet():
+        with silence("tf2onnx", "tensorflow"):
             _convert(function, path, min(opset, NEWEST_OPSET))
         model = finished(path)
         proof = prove_outputs(path, ask)
@@ -89,19 +87,3 @@ def _rename_outputs(graph: Any, names: Sequence[str]) -> None:
         node.output[:] = [new.get(name, name) for name in node.output]
     for output in graph.output:
         output.name = new[output.name]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the converter's log and advice from a test suite that turns warnings into errors."""
-    logs = {name: logging.getLogger(name) for name in ("tf2onnx", "tensorflow")}
-    levels = {name: log.level for name, log in logs.items()}
-    for log in logs.values():
-        log.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for name, level in levels.items():
-            logs[name].setLevel(level)

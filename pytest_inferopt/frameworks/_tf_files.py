@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import tempfile
-import warnings
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_inferopt.domain.model_file import shown_path
+from pytest_inferopt.domain.silence import silence
 from pytest_inferopt.domain.text import printable
 from pytest_inferopt.errors import InferoptError, NotMeasuredError, RefusedError
 from pytest_inferopt.frameworks._tf_calls import is_keras, tensorflow
@@ -41,7 +40,7 @@ def write_model(model: Any, path: Path) -> None:
     A Keras model goes into Keras' archive, if that can be read again without code of the user's; else what it computes
     goes into a SavedModel, which needs no code.
     """
-    with tempfile.TemporaryDirectory() as place, _silence():
+    with tempfile.TemporaryDirectory() as place, silence():
         if is_keras(model):
             archive = Path(place) / "model.keras"
             if _is_own(model):
@@ -67,7 +66,7 @@ def read_model(path: Path) -> Any:
         NotMeasuredError: it is damaged, or a class that it needs is not here.
         RefusedError: a layer of it carries code (Lambda).
     """
-    with _explained(path), _silence():
+    with _explained(path), silence():
         if path.is_dir():
             return _loaded(path)
         with zipfile.ZipFile(path) as archive:
@@ -87,13 +86,6 @@ def read_model(path: Path) -> Any:
 
 def _loaded(folder: Path) -> Any:
     return tensorflow().saved_model.load(str(folder))
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        yield
 
 
 @contextlib.contextmanager

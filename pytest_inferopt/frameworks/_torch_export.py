@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import warnings
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_inferopt.domain.artifact import row_count, take_rows
+from pytest_inferopt.domain.silence import silence
 from pytest_inferopt.errors import InferoptError, RefusedError
 from pytest_inferopt.frameworks._onnx_file import opset_of
 from pytest_inferopt.frameworks._proving import finished, one_line, prove_outputs, versions_text
 from pytest_inferopt.frameworks._torch_calls import flat_outputs, is_exported, runnable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from pytest_inferopt.domain.artifact import Rows
@@ -74,7 +70,7 @@ def export(model: Any, call: Call, path: Path, *, opset: int, samples: Rows) -> 
     failures: list[str] = []
     for name, exporter in exporters.items():
         try:
-            with _quiet():
+            with silence("torch.onnx", "onnxscript"):
                 notes = exporter(task)
             proto = finished(task.path)
             notes = [f"exported by PyTorch's {name} exporter: {versions_text(proto, opset)}", *notes]
@@ -201,22 +197,6 @@ class _Asked:
         feed = call.feed(take_rows(self.samples, np.resize(np.arange(row_count(self.samples)), count)))
         arrays = dict(zip(call.names, (tensor.numpy() for tensor in feed), strict=True))
         return arrays, {name: tensor.cpu().numpy() for name, tensor in self.task.answer(feed).items()}
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporters' deprecations, advice and progress from a test suite that turns warnings into errors."""
-    logs = {name: logging.getLogger(name) for name in ("torch.onnx", "onnxscript")}
-    levels = {name: log.level for name, log in logs.items()}
-    for log in logs.values():
-        log.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for name, level in levels.items():
-            logs[name].setLevel(level)
 
 
 def _name_of(model: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -10,6 +9,7 @@ from pytest_inferopt.domain.artifact import Artifact
 from pytest_inferopt.domain.model_file import inspect_model_file, shown_path
 from pytest_inferopt.domain.plugins import Framework
 from pytest_inferopt.domain.request import CONVERSION
+from pytest_inferopt.domain.silence import silence
 from pytest_inferopt.domain.text import printable
 from pytest_inferopt.errors import NotMeasuredError, UsageError
 from pytest_inferopt.frameworks._onnx_file import read_signature
@@ -50,9 +50,8 @@ class Pytorch(Framework):
         import cloudpickle
         import torch
 
-        with warnings.catch_warnings():
-            # TorchScript is deprecated, and its user has been told so by whoever made it.
-            warnings.simplefilter("ignore")
+        # TorchScript is deprecated, and its user has been told so by whoever made it.
+        with silence():
             if isinstance(model, torch.jit.ScriptModule):
                 torch.jit.save(model, path)
             elif isinstance(model, torch.export.ExportedProgram):
@@ -152,8 +151,7 @@ def _what(value: Any) -> str:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with silence():
         try:
             yield
         except ModuleNotFoundError as error:

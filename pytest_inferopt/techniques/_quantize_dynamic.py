@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
-from pytest_inferopt.errors import NotMeasuredError
+from pytest_inferopt.techniques._failures import explained
 from pytest_inferopt.techniques._graphs import nodes_of, operators_of
 
 if TYPE_CHECKING:
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["count_dynamic", "quantize_dynamically"]
 
+HINT = "Leave the operator out (op_types, nodes_to_exclude), or set per_channel=False."
 # What the operators become: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
 INTEGER_OPERATORS = ("MatMulInteger", "DynamicQuantizeLSTM", "QAttention", "ConvInteger", "MatMulIntegerToFloat")
 
@@ -45,25 +45,17 @@ def quantize_dynamically(
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            quantize_dynamic(
-                source,
-                target,
-                op_types_to_quantize=sorted({"MatMul" if kind == "Gemm" else kind for kind in op_types}),
-                per_channel=per_channel,
-                reduce_range=reduce_range,
-                weight_type=QuantType.QInt8 if precision == "int8" else QuantType.QUInt8,
-                nodes_to_exclude=_left_alone(source, op_types, nodes_to_exclude),
-                extra_options={"DefaultTensorType": 1},
-            )
-        # The quantizer raises whatever its passes raise.
-        except Exception as error:
-            raise NotMeasuredError(
-                f"technique 'quantization' (dynamic) failed: {type(error).__name__}: {error}",
-                "Leave the operator out (op_types, nodes_to_exclude), or set per_channel=False.",
-            ) from error
+    with explained("technique 'quantization' (dynamic)", HINT):
+        quantize_dynamic(
+            source,
+            target,
+            op_types_to_quantize=sorted({"MatMul" if kind == "Gemm" else kind for kind in op_types}),
+            per_channel=per_channel,
+            reduce_range=reduce_range,
+            weight_type=QuantType.QInt8 if precision == "int8" else QuantType.QUInt8,
+            nodes_to_exclude=_left_alone(source, op_types, nodes_to_exclude),
+            extra_options={"DefaultTensorType": 1},
+        )
 
 
 def count_dynamic(before: Counter[str], target: Path) -> int:

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import inspect
-import io
-import logging
 import resource
-import warnings
 from collections import Counter
-from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_inferopt.errors import InferoptError, NotMeasuredError
+from pytest_inferopt.techniques._failures import explained
 from pytest_inferopt.techniques._graphs import nodes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from pathlib import Path
 
 __all__ = ["StaticPlan", "count_static", "quantize_statically"]
 
 BIAS = 2
+HINT = "Leave the operator out (op_types, nodes_to_exclude), or set per_channel=False."
 KIB_PER_MB = 1_000_000 / 1024
 QLINEAR = {"Conv": "QLinearConv", "MatMul": "QLinearMatMul", "Gemm": "QGemm"}
 
@@ -75,7 +72,7 @@ def quantize_statically(
     from onnxruntime.quantization import quantize_static
 
     notes = []
-    with _explained():
+    with explained("technique 'quantization' (static)", HINT):
         prepared, are_fused = _prepared(source, target.with_name("prepared.onnx"), plan)
         if not are_fused:
             notes.append("Nodes were not fused before, because a fusion would take one that is excluded by name.")
@@ -219,27 +216,3 @@ def _method(plan: StaticPlan) -> Any:
         "entropy": CalibrationMethod.Entropy,
         "percentile": CalibrationMethod.Percentile,
     }[plan.calibration_method]
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """The quantizer's advice kept away, and what it raises as a sentence."""
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)
-    try:
-        # The histogram calibrators print their progress.
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    except InferoptError:
-        raise
-    # The quantizer raises whatever its passes raise.
-    except Exception as error:
-        reason = " ".join(str(error).split())[:300]
-        raise NotMeasuredError(
-            f"technique 'quantization' (static) failed: {type(error).__name__}: {reason}",
-            "Leave the operator out (op_types, nodes_to_exclude), or set per_channel=False.",
-        ) from error
-    finally:
-        root.setLevel(level)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import logging
 import math
-import warnings
-from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_inferopt.domain.plugins import Technique
 from pytest_inferopt.errors import NotMeasuredError
+from pytest_inferopt.techniques._failures import explained
 from pytest_inferopt.techniques._graphs import check_node_names, nodes_of, operators_of
 from pytest_inferopt.techniques._tensors import largest_values
 
@@ -115,23 +112,10 @@ def _convert(source: Any, keep_io_types: bool, op_types: Collection[str], nodes:
 
     twin = onnx.ModelProto()
     twin.CopyFrom(source)
-    log = logging.getLogger("onnxruntime.transformers.float16")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            converted = convert_float_to_float16(
-                twin, keep_io_types=keep_io_types, op_block_list=sorted(op_types), node_block_list=sorted(nodes)
-            )
-    # The converter raises whatever it meets.
-    except Exception as error:
-        raise NotMeasuredError(
-            f"technique 'fp16' failed: {type(error).__name__}: {' '.join(str(error).split())[:300]}",
-            "Leave the operator out (op_types_to_exclude, nodes_to_exclude).",
-        ) from error
-    finally:
-        log.setLevel(level)
+    with explained("technique 'fp16'", "Leave the operator out (op_types_to_exclude, nodes_to_exclude)."):
+        converted = convert_float_to_float16(
+            twin, keep_io_types=keep_io_types, op_block_list=sorted(op_types), node_block_list=sorted(nodes)
+        )
     _rejoin(converted.graph, {node.name for node in source.graph.node})
     _pack(converted.graph)
     converted.ir_version = min(converted.ir_version, max(source.ir_version, IR_VERSION))

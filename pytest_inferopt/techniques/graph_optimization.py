@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import logging
-import warnings
-from contextlib import contextmanager, redirect_stdout
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -13,11 +9,11 @@ from pydantic import Field
 
 from pytest_inferopt.domain.artifact import row_count, take_rows
 from pytest_inferopt.domain.plugins import Technique
-from pytest_inferopt.errors import InferoptError, MissingDependencyError, NotMeasuredError, RefusedError
+from pytest_inferopt.errors import MissingDependencyError, RefusedError
+from pytest_inferopt.techniques._failures import explained
 from pytest_inferopt.techniques._graphs import operators_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from pytest_inferopt.domain.artifact import Artifact, Workbench
@@ -31,6 +27,7 @@ WATCHED_ROWS = 256
 # What is called slower: noise of a quick look stays below it.
 SLOWER = 0.97
 IR_VERSION = 10
+LEAVE_OUT = "Leave it out of passes."
 
 
 class GraphOptimization(Technique):
@@ -74,7 +71,7 @@ class GraphOptimization(Technique):
         now = model
         for number, kind in enumerate(self.passes):
             path = bench.folder / f"{number}-{kind}.onnx"
-            with _explained(kind):
+            with explained(f"technique 'graph_optimization': the pass {kind}", LEAVE_OUT):
                 self._do(kind, now.path, path)
             after = model.evolve(self.name, path=path, signature=None)
             notes += _judged(kind, now, after, bench)
@@ -130,29 +127,6 @@ def _slim(source: Path, target: Path) -> None:
     onnxslim.slim(str(source), str(target))
 
 
-@contextmanager
-def _explained(kind: str) -> Iterator[None]:
-    """What a pass prints and logs kept away, and what it raises as a sentence."""
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    except InferoptError:
-        raise
-    # The passes raise whatever they meet, onnxruntime classes without a public base among it.
-    except Exception as error:
-        raise NotMeasuredError(
-            f"technique 'graph_optimization': the pass {kind} failed: {type(error).__name__}: "
-            f"{' '.join(str(error).split())[:300]}",
-            "Leave it out of passes.",
-        ) from error
-    finally:
-        root.setLevel(level)
-
-
 def _judged(kind: str, before: Artifact, after: Artifact, bench: Workbench) -> list[str]:
     """Verify a pass and time it; what came of it, as notes."""
     import onnx
@@ -191,7 +165,7 @@ def _difference(kind: str, before: Artifact, after: Artifact, bench: Workbench) 
                 raise RefusedError(
                     f"technique 'graph_optimization': the pass {kind} changed output {index} by {apart:.1g} of its "
                     "largest number.",
-                    "Leave it out of passes.",
+                    LEAVE_OUT,
                 )
             worst = max(worst, apart)
     return worst
