@@ -77,7 +77,7 @@ def test_a_result_is_shown_as_a_table_with_the_variants_names_as_text(outputs):
 
 def test_a_result_becomes_a_data_frame(outputs):
     (shown,) = outputs[3]
-    assert "4 rows × 49 columns" in "".join(shown["data"]["text/html"])
+    assert "4 rows × 51 columns" in "".join(shown["data"]["text/html"])
 
 
 def test_an_estimator_class_of_a_cell_reaches_the_worker(outputs):
