@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from pytest_inferopt.engine.compare_files import Interpreters
 
-GATES = {SAME: 6, "all+5": 1, "all+10": 1, "one+10": 1}
+GATES = {SAME: 5, "all+5": 1, "all+10": 1, "one+10": 1}
 
 
 def run_live(
