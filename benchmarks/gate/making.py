@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 ROUNDS = 4
 REPLICATES_A_ROUND = 8
 MOST_GROWTH = 3.0
+# Of the wanted slow-down: what is nearer is told as it is.
+FAR = 0.3
 
 Amounts = dict[int, int]
 """By batch size, trees or hidden units of its side model."""
@@ -77,6 +79,45 @@ def _made(model: str, data: Path, say: Callable[[str], None]) -> dict[str, Any]:
     }
 
 
+def retune(model: str, data: Path, recorded: Mapping[str, Sequence[float]], say: Callable[[str], None]) -> list[str]:
+    """Make those candidates again whose recorded slow-down is far from the one that was wanted.
+
+    A recording has many more replicates than the search for the amounts, so it knows the price of work better.
+
+    Args:
+        model: whose.
+        data: the folder.
+        recorded: by arm, the slow-down at each batch size over all its quiet replicates.
+        say: told what is made again.
+
+    Returns:
+        The arms that were made again; what was recorded of them before is of no use any more.
+    """
+    document = make_files(model, data, say)
+    recipe, prices, far = RECIPES[model], Prices(RECIPES[model]), []
+    amounts: dict[str, Amounts] = {
+        name: {int(size): amount for size, amount in found.items()} for name, found in document["amounts"].items()
+    }
+    for name, slowdowns in recorded.items():
+        prices.learn(amounts[name], slowdowns)
+    for name, slowdowns in recorded.items():
+        arm = ARMS[name]
+        slow = [one for size, one in zip(BATCH_SIZES, slowdowns, strict=True) if amounts[name][size] > recipe.least]
+        if abs(sum(slow) / len(slow) / arm.slowdown - 1) > FAR:
+            better = prices.amounts(arm.slowdown)
+            far.append(name)
+            say(f"{model} {name}: cost {told(slow)}; made again")
+            amounts[name] = better if arm.is_everywhere else one_only(better, recipe)
+    if far:
+        trained = Trained(recipe)
+        for name in far:
+            file = files_of(model, name, data)[1]
+            write_whole(file, trained.voting(amounts[name]))
+            document["sha256"][file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
+        write_json(data / "models" / model / "made.json", {**document, "amounts": amounts})
+    return far
+
+
 def told(slowdowns: Sequence[float]) -> str:
     """``+4.8 %, +5.1 %``."""
     return ", ".join(f"{100 * slowdown:+.1f} %" for slowdown in slowdowns)
@@ -106,6 +147,8 @@ class Prices:
         """Take a measurement of all batch sizes into account."""
         for (size, amount), slowdown in zip(amounts.items(), slowdowns, strict=True):
             extra = amount - self._recipe.least
+            if not extra:
+                continue
             self._extra[size] += extra
             self._slowdown[size] += slowdown
             self._largest[size] = max(self._largest[size], extra)

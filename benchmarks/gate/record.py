@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from benchmarks.gate.burner import burning
-from benchmarks.gate.files import write_json
-from benchmarks.gate.making import files_of, make_files
+from benchmarks.gate.files import read_json, write_json
+from benchmarks.gate.making import files_of, make_files, retune
 from benchmarks.gate.networks import TRAINING_ROWS, digits
 from benchmarks.gate.replicates import Bench, contrasts, rows_file
-from benchmarks.gate.series import CONDITIONS, LOADED, MODELS, MOST_TOGETHER, all_series, next_together
+from benchmarks.gate.resample import slowdowns
+from benchmarks.gate.series import (
+    ARMS,
+    CONDITIONS,
+    LOADED,
+    MODELS,
+    MOST_TOGETHER,
+    SAME,
+    Series,
+    all_series,
+    next_together,
+)
 from benchmarks.machine import provenance
 from pytest_inferopt.engine.coins import BALANCED_WITHIN
 from pytest_inferopt.engine.lock import MachineLock
@@ -20,8 +34,6 @@ from pytest_inferopt.engine.lock import MachineLock
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
-
-    from benchmarks.gate.series import Series
 
 
 def record(
@@ -55,6 +67,25 @@ def record(
             done[series] += 1
             part = f"{done[series]} of {series.fours} fours, {seconds:.0f} s"
             say(f"{series.key}: {part}; all {sum(done.values())} of {sum(wanted.values())}")
+
+
+def tune(data: Path, *, models: Sequence[str] = MODELS, say: Callable[[str], None] = print) -> None:
+    """Make candidates again that cost far more or less than wanted, and drop what was recorded of them.
+
+    Their series are missing then, and `record` takes them.
+    """
+    for model in models:
+        quiet = [Series(model, arm, CONDITIONS[0]) for arm in ARMS if arm != SAME]
+        found = {series.arm: _slowdowns(data, series) for series in quiet if count(data, series)}
+        for arm in retune(model, data, found, say):
+            for condition in CONDITIONS:
+                shutil.rmtree(raw_folder(data, Series(model, arm, condition)), ignore_errors=True)
+
+
+def _slowdowns(data: Path, series: Series) -> list[float]:
+    """The slow-down of each cell over all its replicates."""
+    documents = [read_json(raw_folder(data, series) / f"{index:03}.json") for index in range(count(data, series))]
+    return slowdowns(np.array([contrasts(document) for document in documents]))
 
 
 def raw_folder(data: Path, series: Series) -> Path:

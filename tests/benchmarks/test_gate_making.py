@@ -8,8 +8,9 @@ import pytest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.neural_network import MLPClassifier
 
-from benchmarks.gate.making import Prices, one_only, told
-from benchmarks.gate.networks import Recipe, Trained, digits
+from benchmarks.gate.files import read_json, write_json
+from benchmarks.gate.making import Prices, one_only, retune, told
+from benchmarks.gate.networks import RECIPES, Recipe, Trained, digits
 from benchmarks.gate.series import BATCH_SIZES
 
 FOREST = Recipe(RandomForestClassifier(3, random_state=0), RandomForestClassifier(8, random_state=1), 2, 3, 8, 16)
@@ -39,6 +40,27 @@ def test_a_price_that_noise_hides_is_looked_for_with_three_times_the_work_and_no
     assert prices.amounts(0.10) == {1: 34, 16: 34, 32: 34, 64: 5}
     prices.learn({1: 54, 16: 14, 32: 14, 64: 14}, [0.0, 0.10, 0.10, 10.0])
     assert prices.amounts(0.10)[1] == 104
+
+
+def test_a_batch_size_without_extra_work_says_nothing_of_its_price(prices):
+    prices.learn({1: 14, 16: 4, 32: 4, 64: 4}, [0.10, 0.07, -0.03, 0.02])
+    assert prices.amounts(0.10) == {1: 14, 16: 14, 32: 14, 64: 14}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_candidates_whose_recorded_cost_is_far_from_the_wanted_one_are_made_again(tmp_path, monkeypatch):
+    monkeypatch.setitem(RECIPES, "mlp", NETWORK)
+    amounts = {"all+5": dict.fromkeys(BATCH_SIZES, 14), "one+10": {1: 4, 16: 14, 32: 4, 64: 4}}
+    folder = tmp_path / "models" / "mlp"
+    write_json(folder / "made.json", {"amounts": amounts, "sha256": {}})
+    recorded = {"all+5": [0.05, 0.04, 0.05, 0.06], "one+10": [0.001, 0.04, 0.0, -0.002]}
+
+    assert retune("mlp", tmp_path, recorded, lambda _: None) == ["one+10"]
+    document = read_json(folder / "made.json")
+    assert document["amounts"]["all+5"] == {"1": 14, "16": 14, "32": 14, "64": 14}
+    assert document["amounts"]["one+10"] == {"1": 4, "16": 29, "32": 4, "64": 4}
+    assert [path.name for path in folder.glob("*.onnx")] == ["one+10.onnx"]
+    assert document["sha256"].keys() == {"one+10.onnx"}
 
 
 def test_slow_downs_are_told_in_percent():

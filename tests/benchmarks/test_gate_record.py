@@ -51,7 +51,7 @@ def test_nothing_recorded_says_what_to_do(tmp_path):
 def test_a_step_that_is_not_known_is_refused_before_anything_runs(capsys):
     with pytest.raises(SystemExit):
         main(["judge", "tabel"])
-    assert "no step is named 'tabel'; there are record, judge, live, versions, table" in capsys.readouterr().err
+    assert "no step is named 'tabel'; there are record, tune, judge, live, versions, table" in capsys.readouterr().err
 
 
 def test_the_other_processors_are_busy_inside_and_free_after():
