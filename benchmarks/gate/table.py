@@ -27,10 +27,11 @@ MADE_BY = """Made by `python -m benchmarks.gate`; drawn anew from the files besi
 64), one thread. *loaded*: a second replicate is recorded at the same time, and while there is none, as beside live
 gates, every other processor multiplies matrices; nothing is pinned. An *identical file* is a copy under another name;
 *all cells* and *one cell* are real extra work (trees, hidden units) at every batch size or at one, found by measuring,
-so its cost is near what was wanted and told below. *small* and *mlp* are networks with one hidden layer of 64 and two of
-512 units, *forest* has 160 trees, and *large* three hidden layers of 2,560: it reads 53 MB of weights at every call, more
-than the caches of most processors hold, so that at small batches it times the memory, which all guests of a host
-share."""
+so its cost is near what was wanted and told below.
+
+*small* and *mlp* are networks with a hidden layer of 64 units and with two of 512, *forest* has 160 trees, and *large*
+three hidden layers of 2,560: it reads 53 MB of weights at every call, more than the caches of most processors hold, so
+that at small batches it times the memory, which all guests of a host share."""
 
 
 def write_table() -> None:
