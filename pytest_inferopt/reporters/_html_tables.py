@@ -42,12 +42,12 @@ def variants_table(result: RunResult, arms: tuple[Arm, ...]) -> Table:
         Column("Variant"),
         Column("Verdict"),
         Column("Size", is_figure=True),
-        *((Column("Memory", is_figure=True),) if _has_memory(result) else ()),
         Column(metric, is_figure=True),
         Column("Ratio", is_figure=True),
         *(Column(f"{name} ms", is_figure=True) for name in PERCENTILES),
         Column("Speed-up", is_figure=True),
         *((Column("vs base", is_figure=True),) if has_baseline_figures(result) else ()),
+        *((Column("Memory", is_figure=True),) if _has_memory(result) else ()),
     )
     front = pareto_front(result)
     rows = (_variant_row(arm, result, first, is_on_front=arm.variant.name in front) for arm in arms)
@@ -63,7 +63,7 @@ def _variant_row(arm: Arm, result: RunResult, batch_size: int, *, is_on_front: b
     base = (vs_base_cell(variant, batch_size),) if has_baseline_figures(result) else ()
     speedup = _speedup(variant, batch_size)
     memory = (_memory(variant, result),) if _has_memory(result) else ()
-    cells = (name, mark_cell(mark), _size(variant, result), *memory, *_accuracy(variant), *figures, speedup, *base)
+    cells = (name, mark_cell(mark), _size(variant, result), *_accuracy(variant), *figures, speedup, *base, *memory)
     return Row(cells, tone=mark.tone)
 
 
