@@ -134,7 +134,11 @@ def inspect_model_file(path: Path) -> ModelFile:
 
 def is_saved_model(path: Path) -> bool:
     """Whether a path leads to a folder that is a SavedModel of TensorFlow's."""
-    return (path / "saved_model.pb").is_file() and path.is_dir()
+    try:
+        return (path / "saved_model.pb").is_file()
+    # A name that no file can have is told with the others.
+    except (OSError, ValueError):
+        return False
 
 
 def size_of(path: Path) -> int:

@@ -350,3 +350,14 @@ def test_a_conversion_that_nobody_asked_for_says_why_it_was_done(optimize):
     steps = [(step.name, step.notes[0]) for step in result.optimized.steps]
     assert steps[0] == ("onnx_conversion", "inserted, because the next step takes ONNX")
     assert [name for name, _ in steps] == ["onnx_conversion", "quantization"]
+
+
+def test_memory_is_told_of_the_original_and_of_each_file_but_not_of_a_quick_run(optimize):
+    model = LogisticRegression().fit(ROWS, LABELS)
+    result = optimize(model, **TWO)
+    megabytes = {one.name: one.memory.used_bytes / 1e6 for one in (result.original, *result.variants.values())}
+    assert megabytes.keys() == {"original", "first", "second"}
+    assert all(1 < used < 1000 for used in megabytes.values())
+    assert megabytes["first"] < megabytes["original"]  # which brings scikit-learn with it
+    quick = optimize(model, quick=True)
+    assert (quick.original.memory, quick.optimized.memory) == (None, None)
