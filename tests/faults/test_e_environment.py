@@ -61,15 +61,23 @@ def test_e64_ctrl_c_ends_the_run_with_exit_code_2_and_leaves_no_worker(folder):
         "import numpy as np\nfrom slow import Slow\nROWS = np.load('rows.npz')\n"
         "def test_slow(inferopt):\n    inferopt(Slow().fit(ROWS['x'], ROWS['y']), ROWS['x'], ROWS['y'])\n"
     )
-    running = subprocess.Popen(
-        [sys.executable, "-m", "pytest", *OPTIONS], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    # A shell starts what runs in the background with Ctrl-C ignored, and its children inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        running = subprocess.Popen(
+            [sys.executable, "-m", "pytest", *OPTIONS], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
     deadline = time.monotonic() + 60
     while not (folder / "started").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     workers = descendants(running.pid)
     running.send_signal(signal.SIGINT)
-    output, _ = running.communicate(timeout=60)
+    try:
+        output, _ = running.communicate(timeout=60)
+    finally:
+        running.kill()
     assert running.returncode == 2, output.decode()
     assert workers
     assert [pid for pid in workers if is_alive(pid)] == []
