@@ -19,6 +19,8 @@ pytest_plugins = ["pytester"]
 # pandas registers its types with pyarrow the first time it touches a Parquet file. Done inside a run that forgets what
 # it imports, as pytester's runs in this process do, it would be done twice, which pyarrow refuses.
 pd.DataFrame({"a": [1]}).to_parquet(io.BytesIO())
+# A module of Rust's can be initialised once in a process; of a run that forgot it, it could not be imported again.
+importlib.import_module("vl_convert")
 
 
 @pytest.fixture(scope="session")
