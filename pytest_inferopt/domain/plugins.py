@@ -126,7 +126,13 @@ class Framework(Plugin):
 
 
 class Technique(Plugin):
-    """One optimization; takes an artifact and gives a new one."""
+    """One optimization; takes an artifact and gives a new one.
+
+    Attributes:
+        not_after: techniques whose outcome it can make nothing of; a plan with such an order is refused.
+    """
+
+    not_after: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def gives(self, takes: str) -> str | None:

@@ -57,8 +57,11 @@ def _chain(variant: str, steps: Sequence[TechniqueSpec], native: str, registry: 
         raise UsageError(f"variant {variant!r} has no steps.", f'Name at least one: ["{CONVERSION}"].')
     chain: list[PlannedStep] = []
     current = native
-    for spec in steps:
+    for number, spec in enumerate(steps):
         given = _gives(spec, current, registry)
+        if (spoiler := _spoiler(spec, steps[:number], registry)) is not None:
+            hint = _working_order_told(steps, native, registry)
+            raise UsageError(f"variant {variant!r}: {_label(spec)} cannot come after {spoiler};", hint)
         if given is None and (given := _gives_once_converted(spec, current, registry)) is not None:
             chain.append(PlannedStep(TechniqueSpec(name=CONVERSION), current, ONNX, was_inserted=True))
             current = ONNX
@@ -106,16 +109,29 @@ def _misfit(
     native: str,
     registry: Registry,
 ) -> UsageError:
-    method = spec.options.get("method")
-    label = f"{spec.name} ({method})" if method else spec.name
     formats = (ONNX, *registry.names("frameworks"))
     takes = sorted({known for known in formats if _gives(spec, known, registry) is not None})
+    return UsageError(
+        f"variant {variant!r}: {_label(spec)} takes {' or '.join(takes) or 'nothing'}, but gets {current};",
+        _working_order_told(steps, native, registry),
+    )
+
+
+def _label(spec: TechniqueSpec) -> str:
+    method = spec.options.get("method")
+    return f"{spec.name} ({method})" if method else spec.name
+
+
+def _spoiler(spec: TechniqueSpec, before: Iterable[TechniqueSpec], registry: Registry) -> str | None:
+    """The step among those before that leaves nothing for this one to work on."""
+    barred = () if spec.name == CONVERSION else registry.technique(spec).not_after
+    return next((step.name for step in before if step.name in barred), None)
+
+
+def _working_order_told(steps: Sequence[TechniqueSpec], native: str, registry: Registry) -> str:
     working = _working_order(steps, native, registry)
     names = ", ".join(f'"{step.name}"' for step in working or ())
-    hint = f"This order works: [{names}]." if working else "No order of these steps works; leave it out."
-    return UsageError(
-        f"variant {variant!r}: {label} takes {' or '.join(takes) or 'nothing'}, but gets {current};", hint
-    )
+    return f"This order works: [{names}]." if working else "No order of these steps works; leave it out."
 
 
 def _working_order(steps: Sequence[TechniqueSpec], native: str, registry: Registry) -> Sequence[TechniqueSpec] | None:
@@ -124,11 +140,11 @@ def _working_order(steps: Sequence[TechniqueSpec], native: str, registry: Regist
     return next((order for order in permutations(steps) if _fits(order, native, registry)), None)
 
 
-def _fits(steps: Iterable[TechniqueSpec], native: str, registry: Registry) -> bool:
+def _fits(steps: Sequence[TechniqueSpec], native: str, registry: Registry) -> bool:
     current = native
-    for spec in steps:
+    for number, spec in enumerate(steps):
         given = _gives(spec, current, registry) or _gives_once_converted(spec, current, registry)
-        if given is None:
+        if given is None or _spoiler(spec, steps[:number], registry) is not None:
             return False
         current = given
     return True

@@ -56,6 +56,14 @@ class Compile(Step):
     formats: ClassVar[dict[str, str]] = {"onnx": "engine"}
 
 
+class Tidy(Step):
+    """Finds nothing to tidy once weights are integers."""
+
+    name: ClassVar[str] = "tidy"
+    formats: ClassVar[dict[str, str]] = {"onnx": "onnx"}
+    not_after: ClassVar[tuple[str, ...]] = ("int8", "tidy")
+
+
 class Impossible(Step):
     """Takes nothing."""
 
@@ -66,13 +74,13 @@ class Impossible(Step):
 REGISTRY = Registry(
     {
         "frameworks": {"onnx": None, "pytorch": None, "sklearn": None},
-        "techniques": {technique.name: technique for technique in (Int8, Fp16, Prune, Compile, Impossible)},
+        "techniques": {technique.name: technique for technique in (Int8, Fp16, Prune, Compile, Impossible, Tidy)},
     },
     (Broken("techniques", "pytest_inferopt.techniques.lost", "ImportError: gone"), Broken("reporters", "x.txt", "")),
 )
 QAT = {"name": "int8", "method": "qat"}
 CONVERT = TechniqueSpec(name="onnx_conversion")
-ALL = "compile, fp16, impossible, int8, onnx_conversion, prune"
+ALL = "compile, fp16, impossible, int8, onnx_conversion, prune, tidy"
 
 
 def planned(native="pytorch", **values):
@@ -183,6 +191,31 @@ def test_every_variant_is_a_chain_with_the_defaults_of_its_techniques():
 )
 def test_a_misfit_is_refused_with_the_order_that_would_work(values, expected):
     assert message(**values) == expected
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        (
+            ("int8", "tidy"),
+            'variant \'optimized\': tidy cannot come after int8; This order works: ["tidy", "int8"].',
+        ),
+        (
+            ("int8", "fp16", "tidy"),
+            'variant \'optimized\': tidy cannot come after int8; This order works: ["fp16", "tidy", "int8"].',
+        ),
+        (
+            ("tidy", "tidy"),
+            "variant 'optimized': tidy cannot come after tidy; No order of these steps works; leave it out.",
+        ),
+        (
+            ("compile", "int8", "tidy"),
+            'variant \'optimized\': int8 takes onnx, but gets engine; This order works: ["tidy", "int8", "compile"].',
+        ),
+    ],
+)
+def test_a_step_that_finds_nothing_left_to_do_is_refused_with_the_order_that_would_work(steps, expected):
+    assert message(optimizations=list(steps)) == expected
 
 
 def test_training_in_needs_the_framework_that_trains():
