@@ -34,9 +34,10 @@ def worst_figure(report: Report) -> str:
     accuracy ratio. Empty where the headline has it, and where nothing was measured.
     """
     red = [result for result in report.results if not result.passed]
+    if any(map(regression_text, red or report.results)):
+        return ""
     if red:
-        is_told = any(map(regression_text, red))
-        return "" if is_told else next(check_text(check) for check in red[0].checks if check.is_red)
+        return next(check_text(check) for check in red[0].checks if check.is_red)
     changes = [
         (estimate, f"{result.name}: {cell_text(*worst)} is {slower_text(slowdown)} than {base_text(result.gate)}")
         for result in report.results
