@@ -11,9 +11,8 @@ from pytest_inferopt.domain.gate_words import (
     has_baseline_figures,
     percent_text,
     regression_of,
-    worst_cell,
 )
-from pytest_inferopt.domain.headline import worst_figure
+from pytest_inferopt.domain.headline import proven_slowdown, worst_figure
 from pytest_inferopt.domain.tables import Column, Table, figure_columns, marked_verdict
 from pytest_inferopt.domain.words import (
     NOTHING,
@@ -113,17 +112,22 @@ def comment_view(report: Report, max_rows: int) -> CommentView:
 
 def _urgency(result: RunResult) -> tuple[int, float]:
     """What is slower comes first, by how much; then what else is red, what only warns, and what is undecided."""
-    worst = worst_cell(result, "regressed")
-    slowdown = worst[1].slowdown if worst else result.gate.together if result.gate else None
-    estimate = (slowdown.estimate or 0.0) if slowdown else 0.0
     red = {check.kind for check in result.checks if check.is_red}
-    if "regression" in red:
-        return 0, -estimate
     if red:
-        return 1, 0.0
+        return (0, -proven_slowdown(result)) if "regression" in red else (1, 0.0)
     if any(map(is_warned, result.checks)):
-        return 2, -estimate
-    return 3 if result.gate and result.gate.verdict == "inconclusive" else 4, 0.0
+        return 2, -proven_slowdown(result)
+    return (3 if _is_undecided(result) else 4), 0.0
+
+
+def _is_undecided(result: RunResult) -> bool:
+    return result.gate is not None and result.gate.verdict == "inconclusive"
+
+
+def _mark(result: RunResult) -> str:
+    if not result.passed:
+        return "❌"
+    return "⚠️" if any(map(is_warned, result.checks)) or _is_undecided(result) else "✅"
 
 
 def _model(result: RunResult) -> CommentModel:
@@ -131,7 +135,7 @@ def _model(result: RunResult) -> CommentModel:
     is_told = result.gate is None or result.gate.verdict == "regressed"
     return CommentModel(
         name=result.name,
-        mark="✅" if result.passed and not any(map(is_warned, result.checks)) else "⚠️" if result.passed else "❌",
+        mark=_mark(result),
         red=tuple(_findings(result)),
         explained=tuple(filter(None, map(operators_text, slower))),
         figures=_figures(result),

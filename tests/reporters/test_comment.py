@@ -64,7 +64,7 @@ def test_what_is_slower_stands_first_then_what_else_is_red_then_what_only_warns(
         "#### ❌ slow",
         "#### ❌ failed",
         "#### ⚠️ warned",
-        "#### ✅ unsure",
+        "#### ⚠️ unsure",
         "#### ✅ calm",
     ]
 
