@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["CommentModel", "CommentView", "comment_view"]
 
 NAMED = 5
+FEW = 3
+CALM = "✅"
 MEDIAN = 50
 
 
@@ -88,6 +90,16 @@ class CommentView:
     bound: str
 
     @property
+    def in_sight(self) -> tuple[CommentModel, ...]:
+        """The models that everybody sees: all of a few, else those that somebody should look at."""
+        return tuple(model for model in self.models if model not in self.folded)
+
+    @property
+    def folded(self) -> tuple[CommentModel, ...]:
+        """The models that passed, where there are many."""
+        return tuple(model for model in self.models if model.mark == CALM) if len(self.models) > FEW else ()
+
+    @property
     def with_batches(self) -> tuple[CommentModel, ...]:
         """Those that were timed at further batch sizes."""
         return tuple(model for model in self.models if model.batches.rows)
@@ -127,7 +139,7 @@ def _is_undecided(result: RunResult) -> bool:
 def _mark(result: RunResult) -> str:
     if not result.passed:
         return "❌"
-    return "⚠️" if any(map(is_warned, result.checks)) or _is_undecided(result) else "✅"
+    return "⚠️" if any(map(is_warned, result.checks)) or _is_undecided(result) else CALM
 
 
 def _model(result: RunResult) -> CommentModel:
