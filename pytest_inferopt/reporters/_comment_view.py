@@ -39,6 +39,7 @@ __all__ = ["CommentModel", "CommentView", "comment_view"]
 NAMED = 5
 FEW = 3
 CALM = "✅"
+SLOWER = "❌ "
 MEDIAN = 50
 
 
@@ -103,6 +104,11 @@ class CommentView:
     def with_batches(self) -> tuple[CommentModel, ...]:
         """Those that were timed at further batch sizes."""
         return tuple(model for model in self.models if model.batches.rows)
+
+    @property
+    def is_slower_elsewhere(self) -> bool:
+        """Whether a variant is proven slower at a batch size that the first table does not show."""
+        return any(cell.startswith(SLOWER) for model in self.models for row in model.batches.rows for cell in row[1:])
 
 
 def comment_view(report: Report, max_rows: int) -> CommentView:
@@ -217,7 +223,7 @@ def _latency(model: VariantResult, result: RunResult, batch_size: int, name: str
     found = beside_base(model, batch_size, int(name[1:]))
     if found is None:
         return percentiles_text(model, batch_size, result, (name,))
-    return f"❌ {found.text}" if found.is_regressed else found.text
+    return f"{SLOWER}{found.text}" if found.is_regressed else found.text
 
 
 def _batches(result: RunResult) -> Table:

@@ -77,6 +77,12 @@ def test_of_many_models_those_that_passed_are_folded_away_and_of_a_few_none_is(r
     assert "What passed" not in drawn(reports.report(*found[:3]))
 
 
+def test_other_batch_sizes_are_in_sight_where_something_is_slower_at_one_of_them(reports):
+    opened = "<details open>\n<summary>Other batch sizes</summary>"
+    assert opened in drawn(reports.report(reports.regressed()))
+    assert opened not in drawn(reports.report(reports.improved(), reports.with_tails()))
+
+
 def test_within_a_model_what_is_red_stands_first(reports):
     rows = tables(drawn(reports.report(reports.regressed())))[0]
     assert [row[:2] for row in rows[1:]] == [
