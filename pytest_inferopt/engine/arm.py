@@ -68,15 +68,17 @@ def burst(
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No garbage collection inside; what lives now is taken out of its sight."""
-    was_enabled = gc.isenabled()
+    """No garbage collection inside; what lives now is taken out of its sight, unless the process did so before."""
+    was_enabled, was_frozen = gc.isenabled(), gc.get_freeze_count() > 0
     gc.collect()
-    gc.freeze()
+    if not was_frozen:
+        gc.freeze()
     gc.disable()
     try:
         yield
     finally:
-        gc.unfreeze()
+        if not was_frozen:
+            gc.unfreeze()
         if was_enabled:
             gc.enable()
 

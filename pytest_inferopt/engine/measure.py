@@ -7,8 +7,6 @@ other arm evicted.
 
 from __future__ import annotations
 
-import gc
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from time import perf_counter_ns
@@ -18,10 +16,11 @@ import numpy as np
 
 from pytest_inferopt.domain.artifact import row_count, take_rows
 from pytest_inferopt.domain.result import Interval, Latency, Speedup
+from pytest_inferopt.engine.arm import quiet
 from pytest_inferopt.engine.statistics import block_ratio_interval, percentile_interval_ms, percentile_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import ArrayLike
 
@@ -134,7 +133,7 @@ def measure_cell(
     """
     end = clock() + budget_ns
     tallies = {name: _Tally() for name in arms}
-    with _quiet():
+    with quiet():
         for name, arm in arms.items():
             before = clock()
             arm.run(arm.feeds[0])
@@ -217,21 +216,6 @@ def _burst(arm: Arm, first: int, count: int, samples_ns: list[int], clock: Calla
         before = clock()
         run(feed)
         record(clock() - before)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No garbage collection inside; what lives now is taken out of its sight."""
-    was_enabled = gc.isenabled()
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-        if was_enabled:
-            gc.enable()
 
 
 def summarize(cell: Cell, spec: BenchmarkSpec, *, reference: str) -> tuple[dict[str, Latency], dict[str, Speedup]]:

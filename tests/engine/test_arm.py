@@ -99,6 +99,22 @@ def test_garbage_is_collected_again_as_before(is_on):
         (gc.enable if was_on else gc.disable)()
 
 
+def test_what_the_process_took_out_of_the_collectors_sight_before_stays_out_of_it():
+    gc.freeze()
+    try:
+        with quiet():
+            pass
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
+
+
+def test_what_lives_now_is_in_the_collectors_sight_again_after():
+    with quiet():
+        assert gc.get_freeze_count() > 0
+    assert gc.get_freeze_count() == 0
+
+
 # --- the script -------------------------------------------------------------------------------------------------
 
 

@@ -27,6 +27,8 @@ from pytest_inferopt.engine.duet import (
 from pytest_inferopt.engine.gate import decide
 from pytest_inferopt.errors import NotMeasuredError
 
+pytestmark = pytest.mark.usefixtures("frozen_heap")
+
 ONE, TWO, OTHER = DuetCell("int8", 1), DuetCell("int8", 16), DuetCell("fp16", 1)
 NS_PER_MS = 1_000_000
 

@@ -13,6 +13,8 @@ from pytest_inferopt.engine.duet import BASE, DuetCell, measure_duet
 from pytest_inferopt.engine.judging import judge
 from pytest_inferopt.errors import UsageError
 
+pytestmark = pytest.mark.usefixtures("frozen_heap")
+
 WHERE = "pytest.mark.inferopt"
 HOW = "write p95<5ms, p99@batch32<40ms or size<50MB."
 
