@@ -12,9 +12,9 @@ from benchmarks.networks.ours import BATCH_SIZES
 from benchmarks.networks.tools import KINDS, OURS, failures_of, files_of
 from pytest_inferopt.domain.artifact import RunOptions, take_rows
 from pytest_inferopt.domain.request import BenchmarkSpec
-from pytest_inferopt.engine.loading import load_file
-from pytest_inferopt.engine.lock import MachineLock
-from pytest_inferopt.engine.measure import measure, summarize
+from pytest_inferopt.engine.clock.lock import MachineLock
+from pytest_inferopt.engine.clock.measure import measure, summarize
+from pytest_inferopt.engine.workshop.loading import load_file
 from pytest_inferopt.errors import InferoptError
 from pytest_inferopt.registry import discover
 

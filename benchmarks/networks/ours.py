@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from benchmarks.networks.cases import Case, Data
     from pytest_inferopt import RunResult
-    from pytest_inferopt.domain.result import Latency, VariantResult
+    from pytest_inferopt.domain.measured import Latency
+    from pytest_inferopt.domain.result import VariantResult
 
 BATCH_SIZES = (1, 16, 64)
 VARIANTS: dict[str, Any] = {

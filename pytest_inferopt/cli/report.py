@@ -13,7 +13,7 @@ from pytest_inferopt.cli.output import FAILED, AsJson, print_json
 from pytest_inferopt.cli.places import StorePath, store_at
 from pytest_inferopt.domain.report import Report, parse_report
 from pytest_inferopt.domain.request import OptimizationRequest
-from pytest_inferopt.engine.latest import parse_result
+from pytest_inferopt.engine.baseline.latest import parse_result
 from pytest_inferopt.engine.publish import parse_destinations, publish
 from pytest_inferopt.errors import NotMeasuredError
 from pytest_inferopt.registry import discover

@@ -11,8 +11,8 @@ import pytest
 from pytest_inferopt.api import Subject, run
 from pytest_inferopt.domain.artifact import Dataset, RunOptions
 from pytest_inferopt.domain.request import parse_request
-from pytest_inferopt.engine.execute import Worker
-from pytest_inferopt.engine.store import Store
+from pytest_inferopt.engine.store.folder import Store
+from pytest_inferopt.engine.worker.driver import Worker
 from pytest_inferopt.frameworks._tf_calls import tensorflow
 from pytest_inferopt.frameworks.tensorflow import TensorFlow
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from pytest_inferopt.domain.artifact import RunOptions
-from pytest_inferopt.engine.loading import load_file
+from pytest_inferopt.engine.workshop.loading import load_file
 from pytest_inferopt.errors import NotMeasuredError, RefusedError, UsageError
 from pytest_inferopt.frameworks.pytorch import Pytorch
 from pytest_inferopt.registry import discover

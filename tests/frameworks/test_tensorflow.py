@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from pytest_inferopt.domain.artifact import RunOptions
-from pytest_inferopt.engine.loading import load_file
+from pytest_inferopt.engine.workshop.loading import load_file
 from pytest_inferopt.errors import NotMeasuredError, RefusedError, UsageError
 from pytest_inferopt.frameworks._tf_calls import tensorflow
 from pytest_inferopt.frameworks.tensorflow import TensorFlow
