@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pytest_inferopt.domain.plugins import Technique
 from pytest_inferopt.errors import NotMeasuredError
 from pytest_inferopt.techniques._failures import explained
-from pytest_inferopt.techniques._graphs import check_node_names, nodes_of, operators_of
+from pytest_inferopt.techniques._graphs import check_node_names, name_nodes, nodes_of, operators_of
 from pytest_inferopt.techniques._tensors import largest_values
 
 if TYPE_CHECKING:
@@ -47,6 +47,11 @@ class Fp16(Technique):
     op_types_to_exclude: tuple[str, ...] = ()
     nodes_to_exclude: tuple[str, ...] = ()
 
+    @property
+    def spoils(self) -> tuple[str, ...]:
+        """No float32 weight is left, and no integer operator takes half precision."""
+        return ("fp16", "quantization")
+
     def gives(self, takes: str) -> str | None:
         """ONNX in, ONNX out."""
         return "onnx" if takes == "onnx" else None
@@ -66,7 +71,7 @@ class Fp16(Technique):
         source = onnx.load(model.path)
         check_node_names(source.graph, self.nodes_to_exclude)
         blocked = {*DEFAULT_OP_BLOCK_LIST, *self.op_types_to_exclude}
-        _name_nodes(source.graph)
+        name_nodes(source.graph)
         overflowing = self._overflowing(model, source, bench)
         converted = _convert(source, self.keep_io_types, blocked, {*self.nodes_to_exclude, *overflowing})
         operators = operators_of(source.graph)
@@ -158,12 +163,6 @@ def _pack(graph: Any) -> None:
     for tensor in graph.initializer:
         if tensor.data_type == onnx.TensorProto.FLOAT16 and not tensor.HasField("raw_data"):
             tensor.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor), tensor.name))
-
-
-def _name_nodes(graph: Any) -> None:
-    """A name for every node, since nodes are blocked by name."""
-    for index, node in enumerate(nodes_of(graph)):
-        node.name = node.name or f"{node.op_type}_{index}_inferopt"
 
 
 def _float32_bytes(graph: Any) -> int:

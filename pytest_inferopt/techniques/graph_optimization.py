@@ -55,6 +55,11 @@ class GraphOptimization(Technique):
     num_heads: int = Field(default=0, ge=0)
     hidden_size: int = Field(default=0, ge=0)
 
+    @property
+    def spoils(self) -> tuple[str, ...]:
+        """Onnxruntime's own fused operators have no INT8 form."""
+        return ("quantization",) if "onnxruntime" in self.passes and self.level == "extended" else ()
+
     def gives(self, takes: str) -> str | None:
         """ONNX in, ONNX out."""
         return "onnx" if takes == "onnx" else None
