@@ -10,11 +10,10 @@ import numpy as np
 from benchmarks.networks.files import write_json
 from benchmarks.networks.ours import BATCH_SIZES
 from benchmarks.networks.tools import KINDS, OURS, failures_of, files_of
-from pytest_inferopt.domain.artifact import RunOptions, take_rows
+from pytest_inferopt.domain.artifact import Artifact, RunOptions, take_rows
 from pytest_inferopt.domain.request import BenchmarkSpec
 from pytest_inferopt.engine.clock.lock import MachineLock
 from pytest_inferopt.engine.clock.measure import measure, summarize
-from pytest_inferopt.engine.workshop.loading import load_file
 from pytest_inferopt.errors import InferoptError
 from pytest_inferopt.registry import discover
 
@@ -84,11 +83,10 @@ def _compare(
 
 def _sessions(paths: Mapping[str, Path], failures: dict[str, Any]) -> dict[str, Session]:
     """An open session of each file; what does not load joins the failures."""
-    registry, sessions = discover(), {}
+    runtime, sessions = discover().runtime_for("onnx"), {}
     for tool, path in paths.items():
         try:
-            artifact = load_file(path, registry, trust=False)
-            sessions[tool] = registry.runtime_for(artifact.format).open(artifact, RunOptions())
+            sessions[tool] = runtime.open(Artifact("onnx", path), RunOptions())
         except InferoptError as error:
             failures[tool] = {"failure": error.message}
     return sessions

@@ -39,7 +39,7 @@ class Tool:
 TOOLS = (
     Tool("by hand", "by_hand.py"),
     Tool("NNCF", "with_nncf.py", ("nncf==3.4.0", "onnx==1.19.1", "onnxruntime==1.31.1")),
-    Tool("Olive", "with_olive.py", ("olive-ai==0.13.0", "onnxruntime==1.31.1", "torch==2.13.0")),
+    Tool("Olive", "with_olive.py", ("olive-ai==0.13.0", "onnxruntime==1.31.1", "requests==2.34.2", "torch==2.13.0")),
 )
 
 

@@ -20,6 +20,9 @@ __all__ = ["StaticPlan", "count_static", "quantize_statically"]
 
 BIAS = 2
 NAMES_SHOWN = 3
+# What only clips or moves numbers stays among integers where what it reads is quantized already: nothing more is lost,
+# and no detour through float stands between two products. A Relu disappears in the range of what it clips.
+CARRIED = ("Relu", "Clip", "MaxPool", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten")
 HINT = "Leave the operator out (op_types, nodes_to_exclude), or set per_channel=False."
 KIB_PER_MB = 1_000_000 / 1024
 QLINEAR = {"Conv": "QLinearConv", "MatMul": "QLinearMatMul", "Gemm": "QGemm"}
@@ -223,7 +226,7 @@ def _calibrated(model: Path, cache: Path, plan: StaticPlan, feeds: Iterable[Mapp
 
     calibrator = calibrate.create_calibrator(
         model,
-        list(plan.op_types),
+        [*plan.op_types, *CARRIED],
         augmented_model_path=str(cache.with_name("augmented.onnx")),
         calibrate_method=_method(plan),
         extra_options={"symmetric": plan.activations == "int8"},
@@ -246,7 +249,7 @@ def _quantize(model: Path, target: Path, plan: StaticPlan, source_of_ranges: Map
         str(model),
         str(target),
         quant_format=QuantFormat.QDQ if plan.quant_format == "qdq" else QuantFormat.QOperator,
-        op_types_to_quantize=list(plan.op_types),
+        op_types_to_quantize=[*plan.op_types, *CARRIED],
         per_channel=plan.per_channel,
         reduce_range=plan.reduce_range,
         activation_type=types[plan.activations],

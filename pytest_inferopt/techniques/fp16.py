@@ -114,6 +114,7 @@ def _prove(before: Artifact, after: Artifact, bench: Workbench) -> None:
 def _convert(source: Any, keep_io_types: bool, op_types: Collection[str], nodes: Collection[str]) -> Any:
     import onnx
     from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
 
     twin = onnx.ModelProto()
     twin.CopyFrom(source)
@@ -123,6 +124,8 @@ def _convert(source: Any, keep_io_types: bool, op_types: Collection[str], nodes:
         )
     _rejoin(converted.graph, {node.name for node in source.graph.node})
     _pack(converted.graph)
+    # The converter appends its casts at the end, which onnxruntime reads, and ONNX's checker rejects.
+    OnnxModel(converted).topological_sort()
     converted.ir_version = min(converted.ir_version, max(source.ir_version, IR_VERSION))
     return converted
 

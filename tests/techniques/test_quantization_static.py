@@ -111,6 +111,12 @@ def test_a_node_that_is_excluded_stays_in_float_also_where_a_fusion_would_take_i
         Quantization(method="static", nodes_to_exclude=("frist",)).apply(source, bench)
 
 
+def test_a_relu_between_two_products_disappears_in_the_range_of_what_it_clips(network, calibrated):
+    after = Quantization(method="static").apply(network, calibrated)
+    assert "Relu" in {node.op_type for node in onnx.load(network.path).graph.node}
+    assert "Relu" not in {node.op_type for node in onnx.load(after.path).graph.node}
+
+
 @pytest.fixture
 def outliers(model):
     """Two products; between them a column grows so much in one of a hundred rows that 8 bits hold no other row."""
