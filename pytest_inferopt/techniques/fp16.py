@@ -10,6 +10,7 @@ from pytest_inferopt.errors import NotMeasuredError
 from pytest_inferopt.techniques._failures import explained
 from pytest_inferopt.techniques._graphs import check_node_names, name_nodes, nodes_of, operators_of
 from pytest_inferopt.techniques._tensors import largest_values
+from pytest_inferopt.techniques._timing import told_speed
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -81,9 +82,16 @@ class Fp16(Technique):
         path.write_bytes(converted.SerializeToString(deterministic=True))
         notes = _told(source, converted, sum(operators[kind] for kind in blocked), overflowing)
         signature = model.signature if self.keep_io_types else None
-        after = model.evolve(self.name, path=path, signature=signature, notes=notes)
+        after = model.evolve(self.name, path=path, signature=signature)
         _prove(model, after, bench)
-        return after
+        speed, slower = told_speed(model, after, bench)
+        notes.append(f"Beside the file before: {speed}.")
+        if slower:
+            notes.append(
+                f"Half precision made it slower at batch {', '.join(map(str, slower))}: a CPU has few half-precision "
+                "kernels, and onnxruntime computes the others in float32, with casts."
+            )
+        return model.evolve(self.name, path=path, signature=signature, notes=notes)
 
     def _overflowing(self, model: Artifact, source: Any, bench: Workbench) -> list[str]:
         """The nodes that read or write a value near the end of half precision, on the samples."""
@@ -199,7 +207,6 @@ def _told(source: Any, converted: Any, blocked: int, overflowing: list[str]) -> 
     notes.append(f"{casts} Cast nodes were added{stay}.")
     if overflowing:
         notes.append(f"Kept in float32, near the end of half precision on these rows: {_some(overflowing)}.")
-    notes.append("A CPU has few half-precision kernels: onnxruntime computes the others in float32, with casts.")
     return notes
 
 

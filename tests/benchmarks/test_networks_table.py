@@ -60,7 +60,7 @@ def found():
         ((0.97, 1.02), ("same", "same", False, False)),
         ((0.98, 0.5), ("worse", "better", False, True)),
         ((0.96, 1.5), ("better", "worse", False, True)),
-        ((0.972, 0.9), ("same", "better", False, False)),
+        ((0.9715, 0.9), ("same", "better", False, False)),
         ((0.40, 3.0), ("better", "worse", True, False)),
     ],
 )
