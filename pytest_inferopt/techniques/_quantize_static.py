@@ -237,8 +237,8 @@ def _calibrated(model: Path, cache: Path, plan: StaticPlan, feeds: Iterable[Mapp
         count += 1
     found = calibrator.compute_data()
     calibrate.save_tensors_data(found, cache)
-    ranges = {name: tuple(float(np.ravel(end)[0]) for end in data.range_value) for name, data in found.items()}
-    return count, ranges
+    ends = {name: [float(np.ravel(end)[0]) for end in data.range_value] for name, data in found.items()}
+    return count, {name: (low, high) for name, (low, high) in ends.items()}
 
 
 def _quantize(model: Path, target: Path, plan: StaticPlan, source_of_ranges: Mapping[str, Any]) -> None:

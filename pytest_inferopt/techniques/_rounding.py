@@ -76,4 +76,6 @@ def _lost(array: NDArray[Any], ends: tuple[float, float], *, is_symmetric: bool)
     zero = np.round(-low / step)
     rounded = (np.clip(np.round(rows / step) + zero, 0, LEVELS - is_symmetric) - zero) * step
     lengths = np.linalg.norm(rows, axis=1)
-    return np.linalg.norm(rows - rounded, axis=1)[lengths > 0] / lengths[lengths > 0]
+    is_some = lengths > 0
+    lost: NDArray[Any] = np.linalg.norm(rows - rounded, axis=1)[is_some] / lengths[is_some]
+    return lost
