@@ -59,7 +59,7 @@ def _compare(
         warmup_iterations=WARMUP_CALLS,
         iterations=CALLS,
         batch_sizes=BATCH_SIZES,
-        measure_seconds=case.measure_seconds,
+        measure_seconds=case.measure_seconds / 2,
         threads=1,
         provider="cpu",
     )

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_inferopt.engine.store.files import replacing, write_text
-from pytest_inferopt.errors import InferoptError, UsageError, did_you_mean
+from pytest_inferopt.engine.store.folder import file_sha256
+from pytest_inferopt.errors import InferoptError, NotMeasuredError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -163,6 +164,12 @@ def _moved(result: RunResult, samples: Samples, folder: Path, parent: Path) -> R
     # Beside a report in the store they lie already; anywhere else, they would be gone when the store is pruned.
     target = source if source.parent.parent == parent else folder / f"{samples.sha256}.npz"
     if not target.exists():
+        # The document may come from anybody, and would have any file copied that it names.
+        if not SAMPLES_NAME.fullmatch(f"{samples.sha256}.npz") or file_sha256(source) != samples.sha256:
+            raise NotMeasuredError(
+                f"{source} does not hold the raw samples of {result.name!r}: its digest is another one.",
+                "Write a report that carries none (html, md, csv), or measure again.",
+            )
         with source.open("rb") as content, replacing(target) as stream:
             shutil.copyfileobj(content, stream)
     place = target.relative_to(parent).as_posix()

@@ -311,6 +311,18 @@ def test_where_the_samples_are_gone_there_is_no_document_and_the_reason_is_told(
     assert (other.text, (tmp_path / "out").exists()) == ("2 results\n", False)
 
 
+@pytest.mark.parametrize("digest", ["0" * 64, "../../anywhere"])
+def test_a_document_of_anybodys_has_no_file_copied_that_it_only_claims_to_be_its_samples(
+    digest, reports, registry, tmp_path
+):
+    secret = tmp_path / "secret"
+    secret.write_text("of somebody", encoding="utf-8")
+    forged = reports.result(reports.variant(), samples=Samples(path=str(secret), sha256=digest))
+    (published,) = publish(reports.report(forged), [Destination("json", tmp_path / "out" / "a.json")], registry)
+    assert published.failure.startswith(f"{secret} does not hold the raw samples of ")
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["secret"]
+
+
 def test_e67_where_the_disk_is_full_of_samples_no_document_names_them(measured, registry, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
