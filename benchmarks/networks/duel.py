@@ -14,7 +14,6 @@ from pytest_inferopt.domain.artifact import Artifact, RunOptions, take_rows
 from pytest_inferopt.domain.request import BenchmarkSpec
 from pytest_inferopt.engine.clock.lock import MachineLock
 from pytest_inferopt.engine.clock.measure import measure, summarize
-from pytest_inferopt.errors import InferoptError
 from pytest_inferopt.registry import discover
 
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
 WARMUP_CALLS, CALLS = 20, 400
 ROWS_AT_A_TIME = 64
+FAILURE_CHARACTERS = 160
 FLOAT = "float"
 
 
@@ -52,8 +52,8 @@ def _compare(
 ) -> dict[str, Any]:
     paths = {FLOAT: folder / "float.onnx", **files_of(kind, folder)}
     failures = {tool: {"failure": said} for tool, said in failures_of(kind, folder).items()}
-    sessions = _sessions(paths, failures)
     table: Any = rows if len(rows) > 1 else next(iter(rows.values()))
+    sessions = _sessions(paths, table, failures)
     scores = {tool: _score(case.metric, session, table, right) for tool, session in sessions.items()}
     spec = BenchmarkSpec(
         warmup_iterations=WARMUP_CALLS,
@@ -81,14 +81,19 @@ def _compare(
     } | failures
 
 
-def _sessions(paths: Mapping[str, Path], failures: dict[str, Any]) -> dict[str, Session]:
-    """An open session of each file; what does not load joins the failures."""
+def _sessions(paths: Mapping[str, Path], table: Any, failures: dict[str, Any]) -> dict[str, Session]:
+    """An open session of each file; what does not load or run joins the failures."""
     runtime, sessions = discover().runtime_for("onnx"), {}
     for tool, path in paths.items():
         try:
-            sessions[tool] = runtime.open(Artifact("onnx", path), RunOptions())
-        except InferoptError as error:
-            failures[tool] = {"failure": error.message}
+            session = runtime.open(Artifact("onnx", path), RunOptions())
+            session.run(session.prepare(take_rows(table, np.arange(1))))
+        # Of another tool's file onnxruntime may raise anything.
+        except Exception as error:  # noqa: BLE001
+            said = " ".join(str(getattr(error, "message", error)).split())
+            failures[tool] = {"failure": f"does not run: {said[:FAILURE_CHARACTERS]}"}
+        else:
+            sessions[tool] = session
     return sessions
 
 
