@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +30,17 @@ if TYPE_CHECKING:
 WARMUP_CALLS, CALLS = 20, 400
 ROWS_AT_A_TIME = 64
 FAILURE_CHARACTERS = 160
+TRIAL_SECONDS = 120
+TRIAL = """
+import sys
+import numpy as np, onnxruntime
+options = onnxruntime.SessionOptions()
+options.log_severity_level = 4
+rows = np.load(sys.argv[2])
+session = onnxruntime.InferenceSession(sys.argv[1], options)
+for size in map(int, sys.argv[3:]):
+    session.run(None, {name: rows[name][:size] for name in rows.files})
+"""
 FLOAT = "float"
 
 
@@ -53,7 +66,7 @@ def _compare(
     paths = {FLOAT: folder / "float.onnx", **files_of(kind, folder)}
     failures = {tool: {"failure": said} for tool, said in failures_of(kind, folder).items()}
     table: Any = rows if len(rows) > 1 else next(iter(rows.values()))
-    sessions = _sessions(paths, table, failures)
+    sessions = _sessions(paths, folder / "rows.npz", failures)
     scores = {tool: _score(case.metric, session, table, right) for tool, session in sessions.items()}
     spec = BenchmarkSpec(
         warmup_iterations=WARMUP_CALLS,
@@ -81,19 +94,18 @@ def _compare(
     } | failures
 
 
-def _sessions(paths: Mapping[str, Path], table: Any, failures: dict[str, Any]) -> dict[str, Session]:
-    """An open session of each file; what does not load or run joins the failures."""
+def _sessions(paths: Mapping[str, Path], rows: Path, failures: dict[str, Any]) -> dict[str, Session]:
+    """An open session of each file; what does not run, in a process of its own, joins the failures."""
     runtime, sessions = discover().runtime_for("onnx"), {}
     for tool, path in paths.items():
-        try:
-            session = runtime.open(Artifact("onnx", path), RunOptions())
-            session.run(session.prepare(take_rows(table, np.arange(1))))
-        # Of another tool's file onnxruntime may raise anything.
-        except Exception as error:  # noqa: BLE001
-            said = " ".join(str(getattr(error, "message", error)).split())
+        command = [sys.executable, "-c", TRIAL, str(path), str(rows), *map(str, BATCH_SIZES)]
+        tried = subprocess.run(command, check=False, capture_output=True, text=True, timeout=TRIAL_SECONDS)
+        if tried.returncode:
+            lines = tried.stderr.strip().splitlines()
+            said = lines[-1] if lines and tried.returncode > 0 else f"onnxruntime crashes (signal {-tried.returncode})"
             failures[tool] = {"failure": f"does not run: {said[:FAILURE_CHARACTERS]}"}
         else:
-            sessions[tool] = session
+            sessions[tool] = runtime.open(Artifact("onnx", path), RunOptions())
     return sessions
 
 
