@@ -180,7 +180,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("--inferopt-gate", "Whether a proven regression fails: strict, on or warn.", as_text, "gate", "on", "MODE"),
     Option(
         "--inferopt-report",
-        "A report as TYPE or TYPE:DEST: terminal, html, md, json, csv or pytest-benchmark.",
+        "A report as TYPE or TYPE:DEST: terminal, html, md, comment, json, csv or pytest-benchmark.",
         as_text,
         default=("terminal", "html"),
         metavar="TYPE[:DEST]",

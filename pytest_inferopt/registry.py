@@ -80,9 +80,9 @@ class Registry:
         """A framework by its name, which is its format's name."""
         return cast("Framework", self._make("frameworks", name, {}))
 
-    def reporter(self, name: str) -> Reporter:
-        """A reporter by the name of what it writes."""
-        return cast("Reporter", self._make("reporters", name, {}))
+    def reporter(self, name: str, **options: Any) -> Reporter:
+        """A reporter by the name of what it writes; errors as `technique`."""
+        return cast("Reporter", self._make("reporters", name, options))
 
     def runtime_for(self, format_name: str) -> Runtime | None:
         """The runtime that opens a format, if it is not a framework's own."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import ModuleType
 
 pytest_plugins = ["pytester"]
@@ -46,8 +48,31 @@ def digits_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def reports() -> ModuleType:
-    """The builders of `reports.py`; test folders are not packages, so it is loaded by its path."""
-    spec = importlib.util.spec_from_file_location("reports", Path(__file__).with_name("reports.py"))
+    """The builders of `reports.py`."""
+    return _beside("reports.py")
+
+
+@pytest.fixture(scope="session")
+def github_server() -> ModuleType:
+    """The module of the GitHub that tests talk to."""
+    return _beside("github/server.py")
+
+
+@pytest.fixture
+def github(github_server: ModuleType) -> Iterator[object]:
+    """A GitHub on this machine with one pull request; at the end, all that it was asked must have been well-formed."""
+    pull = github_server.PullRequest(7, "a" * 40)
+    with github_server.GitHubServer(pull_requests=[pull]) as server:
+        yield server
+    assert server.problems == []
+
+
+def _beside(name: str) -> ModuleType:
+    """A module of the tests; their folders are not packages, so it is loaded by its path."""
+    path = Path(__file__).parent / name
+    spec = importlib.util.spec_from_file_location(f"tests_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
+    # Its dataclasses look for their module by name.
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_inferopt import cli
-from pytest_inferopt.cli.app import app
+from pytest_inferopt.cli.app import application
 from pytest_inferopt.cli.output import INCONCLUSIVE, PASSED
 from pytest_inferopt.options import ENVIRONMENT, LATER, OPTIONS, Option
 
@@ -108,7 +109,14 @@ def test_every_block_of_the_readme_is_run_by_a_test():
     others = [text for title, kind, text in fenced if not title and kind != "sh"]
 
     assert titled == ["test_churn.py", "inferopt.yml", "strict.toml", "door.py"]
-    assert commands == ['pip install "pytest-inferopt[cpu,sklearn]"', "pytest --inferopt", "make demo", "make test"]
+    assert commands == [
+        'pip install "pytest-inferopt[cpu,sklearn]"',
+        "pytest --inferopt",
+        "pytest-inferopt merge shards/ --output report.json",
+        'pytest-inferopt comment report.json --summary "$GITHUB_STEP_SUMMARY"',
+        "make demo",
+        "make test",
+    ]
     assert [heads(text)[0][0] for text in others] == ["variant"]
 
 
@@ -122,8 +130,26 @@ def test_the_commands_of_the_readme_name_what_is_there():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 
-    assert {"cpu", "cuda", "sklearn", "xgboost", "lightgbm"} <= project["optional-dependencies"].keys()
+    assert {"cpu", "cuda", "sklearn", "xgboost", "lightgbm", "github"} <= project["optional-dependencies"].keys()
     assert {"demo", "test"} <= set(targets)
+
+
+def test_a_job_that_does_as_the_readme_says_merges_its_shards_and_tells_its_summary(reports, tmp_path, monkeypatch):
+    for name in ("GITHUB_TOKEN", "INFEROPT_GITHUB_TOKEN", "GITHUB_EVENT_PATH", "GITHUB_REPOSITORY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        (tmp_path / "shards" / name).mkdir(parents=True)
+        document = reports.report(reports.improved(name)).model_dump_json()
+        (tmp_path / "shards" / name / "report.json").write_text(document, encoding="utf-8")
+    lines = re.findall(r"^pytest-inferopt (.*)$", section("Command line"), re.MULTILINE)
+
+    codes = [cli.main(shlex.split(os.path.expandvars(line))) for line in lines]
+
+    assert codes == [0, 0]
+    summary = (tmp_path / "summary.md").read_text(encoding="utf-8")
+    assert summary.startswith("# ✅ inferopt: 2 models passed")
 
 
 def test_with_the_lines_for_a_strict_repository_its_tests_pass_without_the_plugin(tmp_path):
@@ -202,6 +228,7 @@ def shown_default(option: Option) -> str:
 
 def commands() -> list[str]:
     """All commands of the command line: ``baseline list`` is one."""
+    app = application()
     groups = {group.name: group.typer_instance for group in app.registered_groups}
     inner = [f"{name} {_name(command)}" for name, group in groups.items() for command in group.registered_commands]
     return [*map(_name, app.registered_commands), *inner]

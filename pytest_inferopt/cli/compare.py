@@ -11,17 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pytest_inferopt.cli.output import (
-    FAILED,
-    INCONCLUSIVE,
-    PASSED,
-    AsJson,
-    print_json,
-    print_lines,
-    print_table,
-    progress,
-)
+from pytest_inferopt.cli.output import AsJson, print_json, print_lines, print_table, progress
 from pytest_inferopt.cli.places import project_fields
+from pytest_inferopt.cli.verdict import exit_code
 from pytest_inferopt.domain.comparison import BaselineIdentity
 from pytest_inferopt.domain.environment import Environment
 from pytest_inferopt.domain.gate_summary import ACCEPT, error_bound, gate_lines
@@ -125,7 +117,7 @@ def compare(  # noqa: PLR0913 - a command line
     for published in publish(report, destinations, discover()):
         if published.failure:
             raise NotMeasuredError(f"no {published.kind} report: {published.failure}")
-    raise typer.Exit(_exit_code(report))
+    raise typer.Exit(exit_code(report))
 
 
 def batch_sizes_of(text: str | None) -> tuple[int, ...] | None:
@@ -234,11 +226,3 @@ def _lines(result: RunResult) -> Iterator[str]:
             yield f"{check.variant}: {outcome_text(check.outcome)}: {check.reason}"
             if check.next_step:
                 yield f"  next: {check.next_step}"
-
-
-def _exit_code(report: Report) -> int:
-    """4 where nothing but an undecided gate is red, which it is under `strict` alone."""
-    red = [check.outcome for result in report.results for check in result.checks if check.is_red]
-    if not red:
-        return PASSED
-    return INCONCLUSIVE if set(red) == {"inconclusive"} else FAILED

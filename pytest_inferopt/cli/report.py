@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json as json_library
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from pytest_inferopt.cli.output import FAILED, AsJson, print_json
+from pytest_inferopt.cli.output import AsJson, print_json
 from pytest_inferopt.cli.places import StorePath, store_at
-from pytest_inferopt.domain.report import Report, parse_report
+from pytest_inferopt.cli.verdict import exit_code
+from pytest_inferopt.domain.report import Report, parse_any
 from pytest_inferopt.domain.request import OptimizationRequest
-from pytest_inferopt.engine.latest import parse_result
 from pytest_inferopt.engine.publish import parse_destinations, publish
 from pytest_inferopt.errors import NotMeasuredError
 from pytest_inferopt.registry import discover
-
-if TYPE_CHECKING:
-    from pytest_inferopt.domain.result import RunResult
 
 __all__ = ["report", "schema"]
 
@@ -37,8 +33,7 @@ def report(
 ) -> None:
     """Draw a stored result again; the exit code is that of its verdict."""
     registry = discover()
-    text = file.read_bytes()
-    found = _as_report(text, file)
+    found = parse_any(file.read_bytes(), where=str(file))
     wanted = types or ([] if json else ["terminal"])
     destinations = parse_destinations(wanted, registry, base=Path.cwd(), store=store_at(store).root)
     for published in publish(found, destinations, registry):
@@ -48,7 +43,7 @@ def report(
             sys.stdout.write(published.text if published.path is None else f"{published.path}\n")
     if json:
         print_json(found.to_dict())
-    raise typer.Exit(FAILED if found.verdict in {"red", "partial"} else 0)
+    raise typer.Exit(exit_code(found))
 
 
 def schema(
@@ -61,15 +56,3 @@ def schema(
         "report": Report.model_json_schema(mode="serialization"),
     }
     print_json(documents)
-
-
-def _as_report(text: bytes, file: Path) -> Report:
-    """A report; a result of a single test becomes one."""
-    try:
-        document = json_library.loads(text)
-    except ValueError:
-        document = None
-    if isinstance(document, dict) and "results" in document:
-        return parse_report(text, where=str(file))
-    result: RunResult = parse_result(text, where=str(file))
-    return Report(results=(result,), environment=result.environment, command=f"pytest-inferopt report {file}")

@@ -63,6 +63,17 @@ class Environment(BaseModel):
         return f"{self.cpu_count}×{self.cpu_model} ({best})"
 
     @property
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """The machine, and then the versions, by name."""
+        return (
+            ("processor", f"{self.cpu_count}× {self.cpu_model}"),
+            ("instructions", ", ".join(self.isa_flags) or "–"),
+            ("system", self.system),
+            ("Python", self.python),
+            *self.libraries.items(),
+        )
+
+    @property
     def has_integer_dot_product(self) -> bool:
         """Whether the CPU multiplies and adds 8-bit integers in one step into 32 bits, without saturation."""
         return any(flag in self.isa_flags for flag in INTEGER_FLAGS)

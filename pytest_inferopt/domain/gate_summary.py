@@ -39,6 +39,7 @@ __all__ = [
     "gate_notes",
     "gate_sentence",
     "is_told_by_gate",
+    "operators_text",
     "regression_text",
     "unprotected_text",
 ]
@@ -198,14 +199,9 @@ def _variant_lines(variant: VariantResult) -> Iterator[str]:
     found = variant.comparison
     if found is None:
         return
-    if found.operators:
-        at = f" at batch {found.operators_batch_size}" if found.operators_batch_size else ""
-        shares = ", ".join(
-            f"{operator_name(operator)} {signed_ms_text(operator.change_ms)} ms"
-            + ("" if operator.share is None else f" ({100 * operator.share:.0f} %)")
-            for operator in found.operators
-        )
-        yield f"{variant.name}{at}, by operator: {shares}"
+    operators = operators_text(variant)
+    if operators:
+        yield operators
     changed = [
         f"{name} {text}"
         for name, text, change in (
@@ -216,6 +212,20 @@ def _variant_lines(variant: VariantResult) -> Iterator[str]:
     ]
     if changed:
         yield f"{variant.name}: {'; '.join(changed)}"
+
+
+def operators_text(variant: VariantResult) -> str:
+    """Which operators account for a slow-down, the largest first; empty where nobody looked."""
+    found = variant.comparison
+    if found is None or not found.operators:
+        return ""
+    at = f" at batch {found.operators_batch_size}" if found.operators_batch_size else ""
+    shares = ", ".join(
+        f"{operator_name(operator)} {signed_ms_text(operator.change_ms)} ms"
+        + ("" if operator.share is None else f" ({100 * operator.share:.0f} %)")
+        for operator in found.operators
+    )
+    return f"{variant.name}{at}, by operator: {shares}"
 
 
 def accept_command(result: RunResult) -> str:

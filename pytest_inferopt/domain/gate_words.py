@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_inferopt.domain.slowdown import SlowdownLimits
 from pytest_inferopt.domain.words import NOTHING, ms_text, outcome_text, size_text
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MEDIAN",
+    "BesideBase",
     "allowed_text",
     "base_text",
+    "beside_base",
     "cell_outcome_text",
     "cell_text",
     "cells_of",
@@ -47,6 +49,44 @@ __all__ = [
 
 MEDIAN = 50
 SAME_FILE = "same file"
+
+
+class BesideBase(NamedTuple):
+    """A percentile of a variant and of its baseline, over the same processes.
+
+    Attributes:
+        base_ms: the baseline's, in milliseconds; `head_ms` the variant's.
+        slowdown: the gate's own estimate, where it judged the percentile.
+        is_regressed: whether it is proven slower than allowed.
+    """
+
+    base_ms: float
+    head_ms: float
+    slowdown: SlowdownEstimate | None = None
+    is_regressed: bool = False
+
+    @property
+    def text(self) -> str:
+        """``0.536 (+7.2 % [+6.1,+8.3], was 0.500)``, in milliseconds; without an interval where nothing was judged."""
+        is_judged = self.slowdown is not None and self.slowdown.estimate is not None
+        change = change_text(self.slowdown) if is_judged else percent_text(self.head_ms / self.base_ms - 1)
+        return f"{ms_text(self.head_ms)} ({change}, was {ms_text(self.base_ms)})"
+
+
+def beside_base(variant: VariantResult, batch_size: int, percentile: int) -> BesideBase | None:
+    """A percentile beside the baseline's; None where they were not timed beside each other.
+
+    What the gate did not judge is read off the quantiles of the processes that it took for the median.
+    """
+    found = variant.comparison
+    cell = None if found is None else found.cell(batch_size, percentile)
+    if cell is not None and cell.base_ms and cell.head_ms is not None:
+        return BesideBase(cell.base_ms, cell.head_ms, cell.slowdown, cell.outcome == "regressed")
+    median = None if found is None else found.cell(batch_size)
+    if median is None or min(len(median.base_quantiles_ms), len(median.head_quantiles_ms)) <= percentile:
+        return None
+    base_ms, head_ms = median.base_quantiles_ms[percentile], median.head_quantiles_ms[percentile]
+    return BesideBase(base_ms, head_ms) if base_ms > 0 else None
 
 
 def percent_text(share: float | None) -> str:

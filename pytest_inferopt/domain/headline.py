@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_inferopt.domain.gate_summary import regression_text, unprotected_text
-from pytest_inferopt.domain.gate_words import has_caveat, worst_cell
-from pytest_inferopt.domain.words import is_warned
+from pytest_inferopt.domain.gate_words import base_text, cell_text, has_caveat, slower_text, worst_cell
+from pytest_inferopt.domain.words import check_text, is_warned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pytest_inferopt.domain.report import Report
     from pytest_inferopt.domain.result import RunResult
 
-__all__ = ["headline"]
+__all__ = ["headline", "worst_figure"]
 
 
 def headline(report: Report) -> str:
@@ -25,6 +25,34 @@ def headline(report: Report) -> str:
     if not results:
         return f"Nothing was measured.{ended}"
     return f"{'; '.join(_parts(results))}.{ended}"
+
+
+def worst_figure(report: Report) -> str:
+    """In a sentence, the figure that a headline leaves out: why it is red, else what came nearest to it.
+
+    That is the first red check where no gate is red; else the largest slow-down beside a baseline; else the lowest
+    accuracy ratio. Empty where the headline has it, and where nothing was measured.
+    """
+    red = [result for result in report.results if not result.passed]
+    if red:
+        is_told = any(map(regression_text, red))
+        return "" if is_told else next(check_text(check) for check in red[0].checks if check.is_red)
+    changes = [
+        (estimate, f"{result.name}: {cell_text(*worst)} is {slower_text(slowdown)} than {base_text(result.gate)}")
+        for result in report.results
+        if (worst := worst_cell(result, "passed", "improved", "inconclusive")) is not None
+        and (slowdown := worst[1].slowdown) is not None
+        and (estimate := slowdown.estimate) is not None
+    ]
+    if changes:
+        return f"Largest change: {max(changes)[1]}."
+    ratios = [
+        (variant.accuracy.ratio, f"{result.name}: {variant.name} {variant.accuracy.ratio:.4f}")
+        for result in report.results
+        for variant in result.variants.values()
+        if variant.accuracy is not None and variant.accuracy.ratio is not None
+    ]
+    return f"Lowest accuracy ratio: {min(ratios)[1]}." if ratios else ""
 
 
 def _parts(results: tuple[RunResult, ...]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,9 +18,11 @@ from pytest_inferopt.domain.stored import Stored
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["GitState", "Report", "parse_report"]
+__all__ = ["GitState", "Report", "parse_any", "parse_report", "parse_result"]
 
+RUN = "pytest --inferopt"
 STORED = Stored("report", SCHEMA_VERSION, "Write the report again.")
+STORED_RESULT = Stored("result", SCHEMA_VERSION, f"Run again: {RUN}")
 
 
 class GitState(Record):
@@ -101,3 +104,18 @@ def parse_report(text: str | bytes, *, where: str) -> Report:
         NotMeasuredError: it is no report.
     """
     return STORED.record(Report, STORED.document(text, where=where), where=where)
+
+
+def parse_result(text: str | bytes, *, where: str) -> RunResult:
+    """Read the JSON of a single test's result; raises as `parse_report` does."""
+    return STORED_RESULT.record(RunResult, STORED_RESULT.document(text, where=where), where=where)
+
+
+def parse_any(text: str | bytes, *, where: str) -> Report:
+    """Read a report, or the result of a single test, which becomes one; raises as `parse_report` does."""
+    document = STORED_RESULT.document(text, where=where)
+    if "results" in document:
+        return STORED.record(Report, document, where=where)
+    result = STORED_RESULT.record(RunResult, document, where=where)
+    command = f"{RUN} {shlex.quote(result.test_id)}" if result.test_id else ""
+    return Report(results=(result,), environment=result.environment, command=command)

@@ -21,7 +21,7 @@ from pytest_inferopt.domain.words import (
 if TYPE_CHECKING:
     from pytest_inferopt.domain.result import RunResult, VariantResult
 
-__all__ = ["Column", "Table", "arms", "figure_columns", "variants_table"]
+__all__ = ["Column", "Table", "arms", "figure_columns", "marked_verdict", "variants_table"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _variant_row(model: VariantResult, result: RunResult, first: int, second: in
     speedup = speedup_text(model.speedup.get(first))
     return (
         variant_label(model),
-        _marked(model, result),
+        marked_verdict(model, result),
         size_text(model.size_bytes),
         accuracy_text(model),
         percentiles_text(model, first, result),
@@ -79,7 +79,8 @@ def _variant_row(model: VariantResult, result: RunResult, first: int, second: in
     )
 
 
-def _marked(model: VariantResult, result: RunResult) -> str:
+def marked_verdict(model: VariantResult, result: RunResult) -> str:
+    """A variant's verdict in a few words, behind a sign."""
     verdict = verdict_text(model, result)
     if model.is_red:
         return f"❌ {verdict}"

@@ -12,13 +12,12 @@ import re
 import shutil
 import stat
 import zipfile
-import zlib
 from typing import TYPE_CHECKING, Any
 
 from pytest_inferopt._version import __version__
 from pytest_inferopt.domain.baseline import Manifest, manifest_text, parse_manifest
-from pytest_inferopt.domain.model_file import LFS_POINTER
 from pytest_inferopt.domain.text import printable
+from pytest_inferopt.engine.archive import ArchiveKind, check_member, checked_members, open_archive
 from pytest_inferopt.engine.baselines import MAX_MANIFEST_BYTES, Baselines, entry_name, key_of
 from pytest_inferopt.engine.files import open_plain, plain_sha256, replacing
 from pytest_inferopt.engine.pruning import BASELINES
@@ -45,10 +44,6 @@ NAMES = (
 # Other programs list folders too.
 FOLDER_NAME = re.compile(r"(baselines|baselines/[a-z0-9-]{16,64}|models)/")
 MAX_FILES = 10_000
-# We pack nothing, others who pack a bundle again make a model a few times smaller, and a bomb is 1,000 times smaller.
-MAX_RATIO = 200
-SMALL_BYTES = 1_000_000
-ENCRYPTED = 0x1
 EXPORT_AGAIN = "Export the bundle again."
 
 
@@ -120,28 +115,32 @@ def _info(name: str, size: int = 0) -> ZipInfo:
     return info
 
 
+def _kind() -> ArchiveKind:
+    return ArchiveKind("a bundle", EXPORT_AGAIN, MAX_FILES, MAX_BYTES, _is_place, _is_folder)
+
+
+def _is_place(name: str) -> bool:
+    return any(pattern.fullmatch(name) for pattern in NAMES)
+
+
+def _is_folder(name: str) -> bool:
+    return FOLDER_NAME.fullmatch(name) is not None
+
+
 def _unpacked(path: Path, folder: Path) -> tuple[list[Manifest], dict[str, Path]]:
     """A bundle's manifests, and where its models lie now, by their digests."""
     if not path.is_file():
         raise NotMeasuredError(f"{path} is no file.", "Name a bundle, or the folder that one was unpacked into.")
-    try:
-        with path.open("rb") as stream:
-            if stream.read(len(LFS_POINTER)) == LFS_POINTER:
-                raise NotMeasuredError(f"{path} is a pointer of Git LFS, not the bundle.", "Fetch it: git lfs pull")
-            with zipfile.ZipFile(stream) as bundle:
-                return _content(bundle, folder, path)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
-        raise NotMeasuredError(
-            f"{path} is damaged, or no bundle: {printable(str(error), 200)}.", EXPORT_AGAIN
-        ) from error
-    except OSError as error:
-        raise NotMeasuredError(f"{path} cannot be read: {error.strerror or error}.", EXPORT_AGAIN) from error
+    with open_archive(path, _kind()) as bundle:
+        return _content(bundle, folder, path)
 
 
 def _content(bundle: ZipFile, folder: Path, path: Path) -> tuple[list[Manifest], dict[str, Path]]:
     # First of all: a newer version may have other names and other limits.
     listed = _listed(bundle, path)
-    members = _checked(bundle, path)
+    members = checked_members(bundle, path, _kind())
+    for info in members.values():
+        _check_size(info, path)
     manifests, models = [], {}
     for name, digest in _digests(listed, members, path).items():
         target = folder / name.rpartition("/")[2]
@@ -165,43 +164,18 @@ def _content(bundle: ZipFile, folder: Path, path: Path) -> tuple[list[Manifest],
     return manifests, models
 
 
-def _checked(bundle: ZipFile, path: Path) -> dict[str, ZipInfo]:
-    """The files of a bundle by name, told from the zip's own list of contents alone."""
-    infos = [info for info in bundle.infolist() if not FOLDER_NAME.fullmatch(info.filename)]
-    if len(infos) > MAX_FILES:
-        raise RefusedError(f"{path} holds {len(infos):,} files; a bundle holds at most {MAX_FILES:,}.")
-    total = sum(info.file_size for info in infos)
-    if total > MAX_BYTES:
-        raise RefusedError(f"{path} unpacks to {total:,} bytes; a bundle to at most {MAX_BYTES:,}.")
-    members: dict[str, ZipInfo] = {}
-    for info in infos:
-        _check_member(info, path)
-        if info.filename in members:
-            raise RefusedError(f"{path} holds '{info.filename}' twice.", EXPORT_AGAIN)
-        members[info.filename] = info
-    return members
-
-
-def _check_member(info: ZipInfo, path: Path) -> None:
-    """Refuse what is no file of a bundle, by its name, its kind or its size."""
-    shown = printable(info.filename)
-    if not any(pattern.fullmatch(info.filename) for pattern in NAMES) or "\0" in info.orig_filename:
-        raise RefusedError(f"{path} holds '{shown}', which is no place in a bundle.", EXPORT_AGAIN)
-    if stat.S_IFMT(info.external_attr >> 16) not in {0, stat.S_IFREG}:
-        raise RefusedError(f"{path} holds '{shown}' as a link or a device.", EXPORT_AGAIN)
-    if info.flag_bits & ENCRYPTED or info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-        raise RefusedError(f"{path} holds '{shown}' encrypted, or packed in a way of its own.", EXPORT_AGAIN)
-    if info.file_size > max(SMALL_BYTES, MAX_RATIO * info.compress_size):
-        raise RefusedError(f"{path} holds '{shown}', which unpacks to more than {MAX_RATIO} times its size.")
+def _check_size(info: ZipInfo, path: Path) -> None:
+    """Refuse a document that is far larger than any that we write."""
     if not info.filename.startswith(MODELS) and info.file_size > MAX_MANIFEST_BYTES:
-        raise RefusedError(f"{path} holds '{shown}' of {info.file_size:,} bytes.", EXPORT_AGAIN)
+        raise RefusedError(f"{path} holds '{printable(info.filename)}' of {info.file_size:,} bytes.", EXPORT_AGAIN)
 
 
 def _listed(bundle: ZipFile, path: Path) -> dict[str, Any]:
     """What the index lists."""
     if INDEX not in bundle.namelist():
         raise RefusedError(f"{path} is no bundle of pytest-inferopt: there is no '{INDEX}' in it.")
-    _check_member(bundle.getinfo(INDEX), path)
+    check_member(bundle.getinfo(INDEX), path, _kind())
+    _check_size(bundle.getinfo(INDEX), path)
     try:
         document: Any = json.loads(bundle.read(INDEX))
     except (ValueError, RecursionError) as error:

@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pytest_inferopt.domain.comparison import SHORT_COMMIT
-from pytest_inferopt.domain.result import SCHEMA_VERSION, RunResult
-from pytest_inferopt.domain.stored import Stored
+from pytest_inferopt.domain.report import parse_result
 from pytest_inferopt.domain.text import printable
 from pytest_inferopt.engine.accepting import accept, record, why_no_baseline
 from pytest_inferopt.engine.files import is_plain_folder, open_plain
@@ -27,13 +26,13 @@ if TYPE_CHECKING:
 
     from pytest_inferopt.domain.baseline import Manifest
     from pytest_inferopt.domain.report import GitState
+    from pytest_inferopt.domain.result import RunResult
     from pytest_inferopt.engine.store import Store
 
-__all__ = ["Latest", "accept_latest", "latest_results", "parse_result", "save_latest"]
+__all__ = ["Latest", "accept_latest", "latest_results", "save_latest"]
 
 MAX_RESULT_BYTES = 100_000_000
 RUN = "pytest --inferopt"
-STORED = Stored("result", SCHEMA_VERSION, f"Run again: {RUN}")
 GIT_DIR = "gitdir: "
 
 
@@ -58,16 +57,6 @@ def latest_results(store: Store) -> list[Latest]:
     paths = sorted(folder.glob("*.json")) if is_plain_folder(folder) else []
     found = [_latest(path) for path in paths]
     return sorted(found, key=lambda one: ("", "") if one.result is None else (one.result.test_id, one.result.name))
-
-
-def parse_result(text: str | bytes, *, where: str) -> RunResult:
-    """Read a result's JSON; fields that this version does not know are kept.
-
-    Raises:
-        UsageError: a newer version wrote it.
-        NotMeasuredError: it is no result, or is damaged.
-    """
-    return STORED.record(RunResult, STORED.document(text, where=where), where=where)
 
 
 def save_latest(store: Store, folder: Path) -> list[Manifest]:

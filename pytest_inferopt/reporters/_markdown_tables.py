@@ -48,8 +48,12 @@ __all__ = [
     "latency_table",
     "operators_table",
     "slices_table",
+    "stages_table",
     "steps_table",
+    "undone_table",
 ]
+
+UNDONE = frozenset({"not_measured", "refused", "missing", "not_comparable", "new", "advisory"})
 
 
 def latency_table(result: RunResult) -> Table:
@@ -261,16 +265,47 @@ def steps_table(result: RunResult) -> Table:
     return Table(columns, tuple(rows))
 
 
+def stages_table(result: RunResult) -> Table:
+    """Where the time went."""
+    columns = (Column("stage"), *figure_columns("seconds"))
+    return Table(columns, tuple((name, f"{seconds:.2f}") for name, seconds in result.seconds.items()))
+
+
+def undone_table(result: RunResult) -> Table:
+    """What was asked for and not done or not decided, and why."""
+    columns = (Column("variant"), Column("what"), Column("outcome"), Column("why, and what to do next"))
+    return Table(columns, tuple(_undone(result)))
+
+
+def _undone(result: RunResult) -> Iterator[tuple[str, ...]]:
+    for check in result.checks:
+        if check.outcome in UNDONE:
+            reason = check.reason or (result.gate.reason if result.gate and check.kind == "regression" else "")
+            why = f"{reason} {check.next_step}".strip()
+            yield check.variant, f"{check.kind} {check.subject}".strip(), outcome_text(check.outcome), why or NOTHING
+    for model, cell in cells_of(result):
+        if cell.outcome == "advisory":
+            yield model.name, f"batch {cell.batch_size} p{cell.percentile}", "advisory", cell.reason or NOTHING
+    for model in arms(result):
+        sizes = [str(size) for size in result.request.batch_sizes if size not in model.latency]
+        if sizes and model.latency:
+            yield model.name, f"batch {', '.join(sizes)}", "not timed", "measuring ended before it"
+
+
 def environment_table(report: Report) -> Table:
-    """The machine and the versions that the figures were taken on."""
-    return Table((Column("what"), Column("which")), tuple(_environment(report)))
-
-
-def _environment(report: Report) -> Iterator[tuple[str, str]]:
-    here = report.environment
-    yield "processor", f"{here.cpu_count}× {here.cpu_model}"
-    yield "instructions", ", ".join(here.isa_flags) or NOTHING
-    yield "system", here.system
-    yield "Python", here.python
-    yield from here.libraries.items()
-    yield "pytest-inferopt", report.tool_version
+    """The machine and the versions that the figures were taken on; a column each where there were several."""
+    machines = [report.environment]
+    machines += [result.environment for result in report.results]
+    machines = [machine for at, machine in enumerate(machines) if machine not in machines[:at]]
+    known = [dict(machine.facts) for machine in machines]
+    names = dict.fromkeys(what for facts in known for what in facts)
+    rows = [(what, *(facts.get(what, NOTHING) for facts in known)) for what in names]
+    if len(machines) > 1:
+        models = (
+            ", ".join(result.name for result in report.results if result.environment == machine) or NOTHING
+            for machine in machines
+        )
+        rows = [("models", *models), *rows]
+    rows += [("pytest-inferopt", *[report.tool_version] * len(machines))]
+    titles = ["which"] if len(machines) == 1 else [f"machine {number}" for number, _ in enumerate(machines, start=1)]
+    return Table((Column("what"), *map(Column, titles)), tuple(rows))

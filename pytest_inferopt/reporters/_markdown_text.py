@@ -15,13 +15,13 @@ from itertools import groupby
 
 from pytest_inferopt.domain.text import printable
 
-__all__ = ["NAME_LIMIT", "SENTENCE_LIMIT", "code_block", "figure", "inline"]
+__all__ = ["NAME_LIMIT", "SENTENCE_LIMIT", "address", "code_block", "fenced", "figure", "inline", "stacked_figure"]
 
 NAME_LIMIT = 80
 SENTENCE_LIMIT = 1000
 
-# A commit stands apart from the comma behind it, which is no part of its code.
-TOKEN = re.compile(r" +|\||(?<![^ |])[0-9a-f]{7,40}(?=[,;] )|[^ |]+")
+# A commit stands apart from the comma or the full stop behind it, which is no part of its code.
+TOKEN = re.compile(r" +|\||(?<![^ |])[0-9a-f]{7,40}(?=[,;] |\.$)|[^ |]+")
 # Letters and digits of any script, and what else is not ASCII; between two of them one mark that joins words.
 ATOM = r"(?:[^\W_]|[^\x00-\x7f])+"
 JOINT = r"(?:[-.,/=+%']|(?<=[^\W_])_(?=[^\W_]))"
@@ -31,9 +31,11 @@ FIGURE = re.compile(r"""["'(]*\[?[-+]?[0-9][-+0-9.,]*\]?~?[)"'.,;%]*|[0-9]{2}:[0
 # An entity is no delimiter of a table cell, and a code span cannot hold one.
 SIGNS = {"|": "&#124;", "<": "&lt;", ">": "&gt;", "<=": "&lt;=", ">=": "&gt;=", "&": "&amp;"}
 BLANK = "&#32;"
-BARE = re.compile(r"""[-+=/,;]|%[)"'.,;:!?]*|\(~\)""")
+BARE = re.compile(r"""[-+=/,;.]|%[)"'.,;:!?]*|\(~\)""")
 # Addresses, references to issues and advisories, commits, and emoji between colons.
 REFERENCE = re.compile(r"www\.|\b(?:gh|ghsa|cve)-\w|(?<![\w.])[0-9a-f]{7,40}(?!\w)|:.*:", re.IGNORECASE)
+# Of a page that we name ourselves; nothing in it ends a link, or is read as anything else.
+ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:/[A-Za-z0-9._-]+)*/?")
 # What makes a list or a heading of a line that it starts.
 LINE_START = re.compile(r"[0-9]+[.)]|[-+=]+")
 
@@ -66,17 +68,43 @@ def inline(text: str, limit: int = SENTENCE_LIMIT) -> str:
 
 def figure(text: str) -> str:
     """A figure as `inline` shows it, which breaks in a narrow cell only before its first bracket."""
+    return _breaking(text, r" (?=\\?[(\[])", most=1)
+
+
+def stacked_figure(text: str) -> str:
+    """Likewise, for a table of many columns: it breaks before every bracket and behind every comma."""
+    return _breaking(text, r" (?=\\?[(\[])|(?<=,) ")
+
+
+def _breaking(text: str, where: str, most: int = 0) -> str:
     shown = inline(text)
-    if "`" in shown:
-        return shown
-    return " ".join(part.replace(" ", "&nbsp;") for part in re.split(r" (?=\\?[(\[])", shown, maxsplit=1))
+    return (
+        shown
+        if "`" in shown
+        else " ".join(part.replace(" ", "&nbsp;") for part in re.split(where, shown, maxsplit=most))
+    )
 
 
 def code_block(text: str, limit: int = SENTENCE_LIMIT) -> str:
     """`text`, made printable, as a fenced block of shell."""
-    shown = printable(text, limit)
-    fence = "`" * max(3, _longest_run(shown) + 1)
-    return f"{fence}sh\n{shown}\n{fence}"
+    return fenced(printable(text, limit), "sh")
+
+
+def fenced(text: str, language: str) -> str:
+    """`text` as it is, of several lines maybe, as a fenced block of a language."""
+    fence = "`" * max(3, _longest_run(text) + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def address(text: str) -> str:
+    """An address that a link of ours leads to, as it is.
+
+    Raises:
+        ValueError: it is none, or has in it what could end a link.
+    """
+    if not ADDRESS.fullmatch(text):
+        raise ValueError(f"{text!r} is no address of a page")
+    return text
 
 
 def _stands_in_code(token: str, *, is_first: bool) -> bool:

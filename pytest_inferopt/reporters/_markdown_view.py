@@ -17,6 +17,7 @@ from pytest_inferopt.domain.gate_summary import (
 from pytest_inferopt.domain.headline import headline
 from pytest_inferopt.domain.tables import Column, Table, variants_table
 from pytest_inferopt.domain.words import check_text, is_calm, latency_note, remarks
+from pytest_inferopt.reporters._markdown_chart import base_chart
 from pytest_inferopt.reporters._markdown_tables import (
     base_table,
     cells_table,
@@ -27,7 +28,9 @@ from pytest_inferopt.reporters._markdown_tables import (
     latency_table,
     operators_table,
     slices_table,
+    stages_table,
     steps_table,
+    undone_table,
 )
 
 if TYPE_CHECKING:
@@ -72,6 +75,7 @@ class Model:
     Attributes:
         figures: the table that everybody reads.
         beside: the gate; None where nothing was asked to be compared.
+        chart: the source of a chart beside the baseline; empty where nothing was timed beside one.
         red: what fails the test.
         others: what is only uncertain, and then the budgets that are kept, whose figures no table in sight has.
         remarks: what to know beside the figures.
@@ -81,6 +85,7 @@ class Model:
     name: str
     figures: Table
     beside: Beside | None
+    chart: str
     red: tuple[Finding, ...]
     others: tuple[Finding, ...]
     remarks: tuple[str, ...]
@@ -117,7 +122,9 @@ class View:
 def view_of(report: Report) -> View:
     """What there is to say about a report, in its order."""
     commit = _commit(report.git, SHORT_COMMIT)
-    parts = (report.environment.headline, f"commit {commit}" if commit else "", _time(report.created_at))
+    machines = {result.environment.headline for result in report.results} or {report.environment.headline}
+    machine = machines.pop() if len(machines) == 1 else f"{len(machines)} machines"
+    parts = (machine, f"commit {commit}" if commit else "", _time(report.created_at))
     return View(
         mark=MARKS[report.verdict],
         headline=headline(report),
@@ -147,11 +154,14 @@ def _model(result: RunResult) -> Model:
         "Accuracy by class or target": slices_table(result),
         "Rows that differ most": disagreements_table(result),
         "Steps": steps_table(result),
+        "Stages": stages_table(result),
+        "Not done or not decided, and why": undone_table(result),
     }
     return Model(
         name=result.name,
         figures=variants_table(result),
         beside=_beside(result),
+        chart=base_chart(result),
         red=tuple(map(_finding, sorted(red, key=lambda check: check.kind != "regression"))),
         others=tuple(map(_finding, (*uncertain, *kept))),
         remarks=(*remarks(result), *timed),
@@ -184,5 +194,5 @@ def _time(text: str) -> str:
     """An ISO time to the minute, in UTC; what is none is shown as it is."""
     try:
         return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    except ValueError:
+    except (ValueError, OverflowError):
         return text

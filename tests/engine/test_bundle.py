@@ -11,6 +11,7 @@ import pytest
 
 from pytest_inferopt.domain.baseline import BaselineFile, BaselineVariant, Manifest, manifest_text
 from pytest_inferopt.domain.environment import Environment
+from pytest_inferopt.engine import archive as archive_module
 from pytest_inferopt.engine import bundle as bundle_module
 from pytest_inferopt.engine.baselines import Baselines, key_of
 from pytest_inferopt.engine.bundle import export_bundle, import_bundle, open_bundle
@@ -195,7 +196,7 @@ def test_a_bundle_that_another_program_packed_again_is_still_one(path, into):
 
 
 def test_a_small_model_of_equal_weights_is_no_bomb_however_well_it_is_packed(into, path, monkeypatch):
-    monkeypatch.setattr(bundle_module, "MAX_RATIO", 1)
+    monkeypatch.setattr(archive_module, "MAX_RATIO", 1)
     packed(path, content(path), compression=zipfile.ZIP_DEFLATED)
     assert import_bundle(path, into) == [manifest()]
 

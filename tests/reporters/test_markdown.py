@@ -39,7 +39,7 @@ def test_a_report_reads_like_this(reports):
 
 def test_every_table_has_a_cell_for_each_of_its_columns(reports):
     found = tables(drawn(reports.full()))
-    assert [len(rows) for rows in found] == [6, 3, 4, 4, 6, 3, 8, 8, 2, 3, 3, 2, 5, 4, 2, 8]
+    assert [len(rows) for rows in found] == [6, 3, 4, 4, 6, 3, 8, 8, 2, 3, 3, 3, 3, 2, 5, 4, 2, 3, 2, 8]
     assert all(len({len(row) for row in rows}) == 1 for rows in found)
 
 
@@ -240,3 +240,72 @@ def test_what_cannot_be_compared_is_told_with_its_next_step_and_what_the_gate_te
     text = drawn(reports.report(reports.result(reports.variant(checks=(unlike,)), gate=gate)))
     assert "- onnx: regression not comparable: its inputs changed.\n  - Next: Accept it.\n" in text
     assert "regression inconclusive" not in drawn(reports.report(reports.inconclusive()))
+
+
+# --- what a job's summary has beside it ---------------------------------------------------------------------------
+
+
+def test_what_was_not_done_or_not_decided_stands_with_its_reason(reports):
+    cells = {1: reports.latency(1, 0.5)}
+    lost = reports.check("refused", "x", "conversion", reason="no converter.", next_step="Write one.")
+    found = reports.result(
+        reports.variant("onnx", latency=cells),
+        reports.variant("x", latency={}, checks=(lost,)),
+        request={"batch_sizes": [1, 32]},
+    )
+    rows = tables(drawn(reports.report(found, reports.with_tails(), reports.new())))
+    undone = [row for table in rows if table[0][-1] == "why, and what to do next" for row in table[1:]]
+    assert undone == [
+        ["x", "conversion", "refused", "no converter. Write one."],
+        ["onnx", "batch 32", "not timed", "measuring ended before it"],
+        ["onnx", "batch 16 p95", "advisory", "480 calls an arm, needs 3,000"],
+        ["original", "batch 16", "not timed", "measuring ended before it"],
+        ["onnx", "batch 16", "not timed", "measuring ended before it"],
+        ["onnx", "regression", "new", "no baseline of test_new at the merge base 81b4480."],
+        ["original", "batch 16", "not timed", "measuring ended before it"],
+        ["onnx", "batch 16", "not timed", "measuring ended before it"],
+    ]  # fmt: skip
+
+
+def test_where_the_time_went_is_told(reports):
+    text = drawn(reports.report(reports.result(reports.variant())))
+    assert ["stage", "seconds"] in [table[0] for table in tables(text)]
+    assert [["optimize", "2.50"], ["measure", "30.00"]] in [table[1:] for table in tables(text)]
+
+
+def test_a_chart_stands_in_a_block_of_its_own_that_github_draws(reports):
+    text = drawn(reports.report(reports.regressed()))
+    (chart,) = [token for token in MarkdownIt("commonmark").parse(text) if token.info == "mermaid"]
+    assert chart.content.startswith("xychart-beta\n  title ")
+
+
+def test_several_machines_have_a_column_each(reports):
+    other = reports.HERE.model_copy(update={"python": "3.12.4", "libraries": {"numpy": "2.4.6", "torch": "2.13"}})
+    found = [
+        reports.result(reports.variant(), name=name, environment=it) for name, it in (("a", reports.HERE), ("b", other))
+    ]
+    text = drawn(reports.report(*found))
+    assert "\n2×Intel Xeon (avx512_vnni) · commit" in text
+    assert tables(text)[-1] == [
+        ["what", "machine 1", "machine 2"],
+        ["models", "a", "b"],
+        ["processor", "2× Intel Xeon", "2× Intel Xeon"],
+        ["instructions", "avx2, avx512f, avx512_vnni", "avx2, avx512f, avx512_vnni"],
+        ["system", "linux x86_64", "linux x86_64"],
+        ["Python", "3.11.9", "3.12.4"],
+        ["numpy", "2.4.6", "2.4.6"],
+        ["onnxruntime", "1.31.1", "–"],
+        ["torch", "–", "2.13"],
+        ["pytest-inferopt", "0.1.0", "0.1.0"],
+    ]
+
+
+def test_i109_a_page_may_have_a_limit_at_which_it_is_cut(reports):
+    whole = drawn(reports.full())
+    for limit in range(1000, len(whole.encode()), 997):
+        text = Markdown(max_bytes=limit).render(reports.full())
+        assert limit - 1000 < len(text.encode()) <= limit
+        assert text.endswith("\n\nCut here, where the page was full. Everything stands in the JSON report.\n")
+        assert text.count("<details>") == text.count("</details>")
+        assert all(len({len(row) for row in rows}) == 1 for rows in tables(text))
+    assert Markdown(max_bytes=10**6).render(reports.full()) == whole

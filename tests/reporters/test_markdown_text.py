@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_inferopt.reporters._markdown_text import code_block, figure, inline
+from pytest_inferopt.reporters._markdown_text import address, code_block, figure, inline, stacked_figure
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,8 @@ def test_a_block_of_code_has_a_fence_that_its_text_cannot_close():
         ("than merge base 3f9c2e1, allowed", "than merge base `3f9c2e1`, allowed"),
         ("3f9c2e1; and", "`3f9c2e1`; and"),
         ("3f9c2e1,", "`3f9c2e1,`"),
+        ("than merge base 3f9c2e1.", "than merge base `3f9c2e1`."),
+        ("3f9c2e1. and", "`3f9c2e1.` and"),
         ("3f9c2e1,@admin", "`3f9c2e1,@admin`"),
         ("x3f9c2e1, y", "x3f9c2e1, y"),
         ("a , b ; c", "a , b ; c"),
@@ -64,3 +66,30 @@ def test_a_block_of_code_has_a_fence_that_its_text_cannot_close():
 )
 def test_a_commit_stands_in_code_without_the_comma_behind_it(text, markdown):
     assert inline(text) == markdown
+
+
+@pytest.mark.parametrize(
+    ("text", "markdown"),
+    [
+        ("0.536 (+7.2 % [+6.1,+8.3], was 0.500)", r"0.536 (+7.2&nbsp;% \[+6.1,+8.3\], was&nbsp;0.500)"),
+        ("9.8 MB", "9.8&nbsp;MB"),
+        ("a @b, c (d)", "a `@b,` c (d)"),
+    ],
+)
+def test_a_figure_of_a_narrow_column_breaks_before_brackets_and_behind_commas(text, markdown):
+    assert stacked_figure(text) == markdown
+
+
+@pytest.mark.parametrize(
+    "text", ["https://github.com/o/r/actions/runs/1", "http://127.0.0.1:8080/a_b-c.d/", "https://x"]
+)
+def test_an_address_of_a_page_of_ours_may_stand_in_a_link(text):
+    assert address(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "https://", "https://x/)", "https://x y", "https://x/<b>", "ftp://x", "https://x\n"]
+)
+def test_what_could_end_a_link_may_not(text):
+    with pytest.raises(ValueError, match="is no address of a page"):
+        address(text)
