@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from steps.event import Event
     from steps.plan import Plan
 
-__all__ = ["BASE", "Base", "find_base", "run"]
+__all__ = ["BASE", "FROM_CACHE", "Base", "find_base", "run"]
 
 BASE = "base"
 # Raised where what is cached changes its form, so that nothing older is read.
@@ -59,6 +59,7 @@ def run() -> int:
         set_outputs({"save-key": "", "restore-key": _key(plan, base.commit) if is_cached else ""})
     say(f"base: {base.commit} ({base.how})" if base.commit else f"no base: {base.reason}. {base.next_step}".strip())
     plan.bundle.parent.mkdir(parents=True, exist_ok=True)
+    (plan.bundle.parent / ".gitignore").write_text("*\n", encoding="utf-8")
     plan.write(BASE, asdict(base))
     return 0
 

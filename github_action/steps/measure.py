@@ -17,7 +17,7 @@ from pytest_inferopt.engine.bundle import export_bundle, import_bundle
 from pytest_inferopt.engine.git import git_state
 from pytest_inferopt.engine.store import Store
 from pytest_inferopt.errors import InferoptError
-from steps.baseline import BASE
+from steps.baseline import BASE, FROM_CACHE
 from steps.event import read_event
 from steps.plan import read_plan
 from steps.workflow import annotate, say, set_outputs, without_commands
@@ -48,7 +48,7 @@ def run() -> int:
     base = plan.read(BASE)
     shutil.rmtree(plan.reports, ignore_errors=True)
     plan.reports.mkdir(parents=True)
-    has_bundle = plan.activity == "run" and _imported(plan)
+    has_bundle = plan.activity == "run" and plan.inputs.baseline in FROM_CACHE and _imported(plan)
     arguments = command(plan, base, has_bundle=has_bundle)
     say(f"$ {shlex.join(['pytest', *arguments])}")
     # In place of the default branch's name, where the plugin looks for it itself.

@@ -18,6 +18,7 @@ __all__ = ["PLAN", "Plan", "read_plan", "run"]
 
 PLAN = "INFEROPT_PLAN"
 LEG_DIGITS = 10
+CACHED = ".inferopt/action"
 MEASURING = frozenset({"run", "save-baseline"})
 
 
@@ -49,8 +50,8 @@ class Plan:
 
     @property
     def bundle(self) -> Path:
-        """The baselines, as the cache carries them."""
-        return self.folder / "cache" / "baselines.zip"
+        """The baselines, as the cache carries them; in the workspace, since every runner has another folder outside."""
+        return self.workspace / CACHED / self.leg / "baselines.zip"
 
     @property
     def reports(self) -> Path:
@@ -104,18 +105,19 @@ def run() -> int:
     if activity in MEASURING:
         _check_working_directory(workspace, inputs.working_directory)
     temporary = Path(os.environ.get("RUNNER_TEMP") or workspace / ".inferopt-action")
-    # A cache is found again under the path that it was saved from alone, so both runs have the same one.
-    kind = "measure" if activity in MEASURING else activity
-    plan = Plan(activity, inputs, workspace, temporary / "pytest-inferopt" / f"{kind}-{_leg(inputs)}")
+    plan = Plan(activity, inputs, workspace, temporary / "pytest-inferopt" / f"{activity}-{_leg(inputs)}")
     # Of an earlier use in the same job, or of a runner that forgets nothing.
     shutil.rmtree(plan.folder, ignore_errors=True)
+    # What is committed there comes with the change that it would judge.
+    plan.bundle.unlink(missing_ok=True)
     plan.write("plan", {"activity": activity, "inputs": asdict(inputs), "workspace": str(workspace)})
     say(f"activity: {activity} ({event.name or 'no event'}, {event.ref or 'no ref'})")
     set_outputs({
         "plan": str(plan.folder / "plan.json"),
         "activity": activity,
         "artifact-name": inputs.artifact_name,
-        "bundle": str(plan.bundle),
+        # A cache is found again under the very path that it was saved under, as it was written there.
+        "bundle": plan.bundle.relative_to(workspace).as_posix(),
         "reports": str(plan.reports),
         "shards": str(plan.shards),
     })  # fmt: skip

@@ -156,7 +156,8 @@ class Forge:
         tools = f"{Path(sys.executable).parent}{os.pathsep}{environ['PATH']}"
         # This checkout is installed already, and a Python is there.
         ready = {"PATH": tools, "PYTHONPATH": str(ROOT), "VIRTUAL_ENV": sys.prefix, "PLAYED": str(self.played)}
-        return {**environ, **ready, "DOCKER_HOST": "", "XDG_CACHE_HOME": str(self.runner)}
+        places = dict.fromkeys(("XDG_CACHE_HOME", "XDG_CONFIG_HOME"), str(self.runner))
+        return {**environ, **ready, **places, "DOCKER_HOST": ""}
 
 
 @dataclass

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import time
 import zipfile
 
 import pytest
@@ -121,23 +120,20 @@ def test_a_pull_request_with_a_slower_model_is_red_annotated_and_told(shop, bran
     assert report["results"][0]["gate"]["verdict"] == "regressed"
 
 
-def test_a_pull_request_that_touches_no_model_is_unchanged_green_and_quick(shop, branch, pull, api):
+def test_a_pull_request_that_touches_no_model_is_unchanged_and_green_and_measures_no_gate(shop, branch, pull, api):
     branch("words")
     (shop.repo / "README.md").write_text("words", encoding="utf-8")
     shop.commit("words")
-    started = time.monotonic()
     ran = pull("words")
-    took = time.monotonic() - started
     assert ran.code == 0, ran.log
     told = outputs(ran)
     assert (told["conclusion"], told["regressed"], told["slowdown-percent"]) == ("success", "false", "")
     assert told["baseline-sha"] == shop.git("rev-parse", "main")
     assert "unchanged" in api.comments[0].body
     assert shop.report()["results"][0]["gate"]["replicates"] == 0
-    assert took < 60
 
 
-def test_i121_a_fork_leaves_its_report_and_posts_nothing(shop, branch, pull, api):
+def test_j121_a_fork_leaves_its_report_and_posts_nothing(shop, branch, pull, api):
     branch("strange")
     (shop.repo / "README.md").write_text("strange", encoding="utf-8")
     shop.commit("strange")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import signal
 import time
-from pathlib import Path
 
 import pytest
 
@@ -106,7 +105,8 @@ def test_where_the_cache_has_nothing_or_what_is_damaged_the_base_is_made_again(j
     ours.step("plan")
     ours.step("baseline")
     assert ours.outputs["restore-key"].endswith(f"-{base}")
-    Path(ours.outputs["bundle"]).write_bytes(b"PK damaged")
+    bundle = forge.repo / ours.outputs["bundle"]
+    bundle.write_bytes(b"PK damaged")
     printed = ours.step("measure").printed
     assert "::warning title=pytest-inferopt::the cached models of the base are not used: " in printed
     ours.step("outputs")
@@ -114,6 +114,19 @@ def test_where_the_cache_has_nothing_or_what_is_damaged_the_base_is_made_again(j
     assert (result["gate"]["verdict"], result["gate"]["baseline"]["source"]) == ("unchanged", "rebuilt")
     assert (ours.outputs["conclusion"], ours.outputs["baseline-sha"]) == ("success", base)
     assert ours.step("verdict").code == 0
+    assert not forge.git("status", "--porcelain")
+
+
+def test_a_bundle_that_the_change_brings_along_is_not_believed(job, forge):
+    ours = job(*BRANCH)
+    ours.step("plan")
+    bundle = forge.repo / ours.outputs["bundle"]
+    bundle.parent.mkdir(parents=True)
+    bundle.write_bytes(b"planted")
+    forge.git("add", "--force", str(bundle))
+    forge.commit("a bundle")
+    assert job(*BRANCH).step("plan").code == 0
+    assert not bundle.exists()
 
 
 def test_with_nothing_but_the_cache_a_model_that_is_not_in_it_is_new_and_the_job_neutral_and_green(job, forge):
