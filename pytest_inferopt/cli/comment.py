@@ -72,12 +72,19 @@ def comment(
     except NotPostedError as why:
         posted = Posted("none", str(why))
         sys.stderr.write(f"pytest-inferopt: no comment: {why}\n")
+    else:
+        if not json:
+            print_lines([_told(posted)])
     if json:
         told = {"verdict": report.verdict, "headline": headline(report), **asdict(posted)}
         print_json({**told, "body": f"{marker.text}\n{text}"})
-    elif posted.url:
-        print_lines([f"comment {posted.action}{f': {posted.reason}' if posted.reason else ''}: {posted.url}"])
     raise typer.Exit(exit_code(report))
+
+
+def _told(posted: Posted) -> str:
+    """What became of the comment, in a line."""
+    parts = ["no comment" if posted.action == "none" else f"comment {posted.action}", posted.reason, posted.url]
+    return ": ".join(filter(None, parts))
 
 
 def _run(report: Report, repository: str | None) -> MeasuredRun:

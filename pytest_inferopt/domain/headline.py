@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pytest_inferopt.domain.report import Report
     from pytest_inferopt.domain.result import RunResult
 
-__all__ = ["headline", "worst_figure"]
+__all__ = ["headline", "proven_slowdown", "worst_figure"]
 
 
 def headline(report: Report) -> str:
@@ -34,9 +34,10 @@ def worst_figure(report: Report) -> str:
     accuracy ratio. Empty where the headline has it, and where nothing was measured.
     """
     red = [result for result in report.results if not result.passed]
+    if any(map(regression_text, red or report.results)):
+        return ""
     if red:
-        is_told = any(map(regression_text, red))
-        return "" if is_told else next(check_text(check) for check in red[0].checks if check.is_red)
+        return next(check_text(check) for check in red[0].checks if check.is_red)
     changes = [
         (estimate, f"{result.name}: {cell_text(*worst)} is {slower_text(slowdown)} than {base_text(result.gate)}")
         for result in report.results
@@ -79,7 +80,7 @@ def _worst_first(results: Iterable[RunResult]) -> str:
     """The names, with what is worst about the first of them; those that a gate found come before all others."""
     (text, first), *rest = sorted(
         ((regression_text(result), result) for result in results),
-        key=lambda found: (not found[0], -_slowdown(found[1])),
+        key=lambda found: (not found[0], -proven_slowdown(found[1])),
     )
     names = [result.name for _, result in rest]
     if not text:
@@ -87,8 +88,8 @@ def _worst_first(results: Iterable[RunResult]) -> str:
     return f"{first.name}: {text}" + (f"; and {', '.join(names)}" if names else "")
 
 
-def _slowdown(result: RunResult) -> float:
-    """The figure that a gate is red for; 0 where it is none."""
+def proven_slowdown(result: RunResult) -> float:
+    """The figure that a gate is red for, relative to the baseline; 0 where it is for none."""
     worst = worst_cell(result, "regressed")
     slowdown = worst[1].slowdown if worst else result.gate.together if result.gate else None
     return (slowdown.estimate or 0.0) if slowdown else 0.0

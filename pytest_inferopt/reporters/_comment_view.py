@@ -11,9 +11,8 @@ from pytest_inferopt.domain.gate_words import (
     has_baseline_figures,
     percent_text,
     regression_of,
-    worst_cell,
 )
-from pytest_inferopt.domain.headline import worst_figure
+from pytest_inferopt.domain.headline import proven_slowdown, worst_figure
 from pytest_inferopt.domain.tables import Column, Table, figure_columns, marked_verdict
 from pytest_inferopt.domain.words import (
     NOTHING,
@@ -38,6 +37,9 @@ if TYPE_CHECKING:
 __all__ = ["CommentModel", "CommentView", "comment_view"]
 
 NAMED = 5
+FEW = 3
+CALM = "✅"
+SLOWER = "❌ "
 MEDIAN = 50
 
 
@@ -89,9 +91,24 @@ class CommentView:
     bound: str
 
     @property
+    def in_sight(self) -> tuple[CommentModel, ...]:
+        """The models that everybody sees: all of a few, else those that somebody should look at."""
+        return tuple(model for model in self.models if model not in self.folded)
+
+    @property
+    def folded(self) -> tuple[CommentModel, ...]:
+        """The models that passed, where there are many."""
+        return tuple(model for model in self.models if model.mark == CALM) if len(self.models) > FEW else ()
+
+    @property
     def with_batches(self) -> tuple[CommentModel, ...]:
         """Those that were timed at further batch sizes."""
         return tuple(model for model in self.models if model.batches.rows)
+
+    @property
+    def is_slower_elsewhere(self) -> bool:
+        """Whether a variant is proven slower at a batch size that the first table does not show."""
+        return any(cell.startswith(SLOWER) for model in self.models for row in model.batches.rows for cell in row[1:])
 
 
 def comment_view(report: Report, max_rows: int) -> CommentView:
@@ -113,17 +130,22 @@ def comment_view(report: Report, max_rows: int) -> CommentView:
 
 def _urgency(result: RunResult) -> tuple[int, float]:
     """What is slower comes first, by how much; then what else is red, what only warns, and what is undecided."""
-    worst = worst_cell(result, "regressed")
-    slowdown = worst[1].slowdown if worst else result.gate.together if result.gate else None
-    estimate = (slowdown.estimate or 0.0) if slowdown else 0.0
     red = {check.kind for check in result.checks if check.is_red}
-    if "regression" in red:
-        return 0, -estimate
     if red:
-        return 1, 0.0
+        return (0, -proven_slowdown(result)) if "regression" in red else (1, 0.0)
     if any(map(is_warned, result.checks)):
-        return 2, -estimate
-    return 3 if result.gate and result.gate.verdict == "inconclusive" else 4, 0.0
+        return 2, -proven_slowdown(result)
+    return (3 if _is_undecided(result) else 4), 0.0
+
+
+def _is_undecided(result: RunResult) -> bool:
+    return result.gate is not None and result.gate.verdict == "inconclusive"
+
+
+def _mark(result: RunResult) -> str:
+    if not result.passed:
+        return "❌"
+    return "⚠️" if any(map(is_warned, result.checks)) or _is_undecided(result) else CALM
 
 
 def _model(result: RunResult) -> CommentModel:
@@ -131,7 +153,7 @@ def _model(result: RunResult) -> CommentModel:
     is_told = result.gate is None or result.gate.verdict == "regressed"
     return CommentModel(
         name=result.name,
-        mark="✅" if result.passed and not any(map(is_warned, result.checks)) else "⚠️" if result.passed else "❌",
+        mark=_mark(result),
         red=tuple(_findings(result)),
         explained=tuple(filter(None, map(operators_text, slower))),
         figures=_figures(result),
@@ -201,7 +223,7 @@ def _latency(model: VariantResult, result: RunResult, batch_size: int, name: str
     found = beside_base(model, batch_size, int(name[1:]))
     if found is None:
         return percentiles_text(model, batch_size, result, (name,))
-    return f"❌ {found.text}" if found.is_regressed else found.text
+    return f"{SLOWER}{found.text}" if found.is_regressed else found.text
 
 
 def _batches(result: RunResult) -> Table:

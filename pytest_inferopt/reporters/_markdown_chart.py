@@ -24,6 +24,8 @@ LABEL_LIMIT = 20
 HEADROOM = 1.1
 # Longer than a day is no latency, and would leave nothing to see of the others.
 MOST_MS = 86_400_000
+# Grey and blue, which tell themselves apart on white and on black; the theme's own are pale.
+PALETTE = '%%{init: {"themeVariables": {"xyChart": {"plotColorPalette": "#8c959f, #0969da"}}}}%%'
 # What a quoted text of the language may hold without meaning anything to it.
 FOREIGN = re.compile(r"[^\w .+-]")
 
@@ -44,7 +46,8 @@ def base_chart(result: RunResult) -> str:
         return ""
     return "\n".join(
         (
-            "xychart-beta",
+            PALETTE,
+            "xychart-beta horizontal",
             f'  title "p{PERCENTILE} in ms: bars are the base, the line is this change"',
             f"  x-axis [{', '.join(bar.label for bar in bars)}]",
             f'  y-axis "ms" 0 --> {_decimal(highest)}',

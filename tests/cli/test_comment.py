@@ -124,7 +124,6 @@ def test_i112_what_github_refuses_is_a_warning_and_the_verdict_stays(command, jo
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 0])
 def test_i112_a_server_that_does_not_come_back_is_a_warning(command, job, github, stored, monkeypatch, status):
     slept = []
-    monkeypatch.setattr("time.sleep", slept.append)
     monkeypatch.setattr(comment_command, "GitHub", lambda *given: GitHub(*given, sleep=slept.append))
     job()
     github.fail("GET", "/repos", status, times=99)
@@ -207,8 +206,13 @@ def test_an_api_that_is_none_is_a_usage_error(command, job, stored):
 )
 def test_a_comment_is_made_where_its_mode_says_so(command, job, github, stored, mode, build, is_told):
     job()
-    command("comment", stored(build), "--mode", mode)
-    assert (len(github.comments) == 1) is is_told
+    ran = command("comment", stored(build), "--mode", mode)
+    why = "it is switched off" if mode == "off" else "there is nothing to tell"
+    assert (len(github.comments) == 1, ran.out.partition(":")[0]) == (
+        is_told,
+        "comment created" if is_told else "no comment",
+    )
+    assert is_told or ran.out == f"no comment: {why}\n"
 
 
 @pytest.mark.parametrize(("mode", "is_told"), [("on-change", True), ("on-regression", True), ("off", False)])

@@ -112,3 +112,18 @@ def test_c48_results_are_comparable_only_on_the_same_processor_with_the_same_ext
 def test_what_a_newer_writer_knew_of_a_machine_is_kept():
     document = {**machine().model_dump(mode="json"), "steal": 0.5}
     assert Environment.model_validate(document).model_dump(mode="json") == document
+
+
+def test_the_facts_are_the_machine_and_then_the_versions():
+    here = Environment(
+        cpu_model="Xeon", cpu_count=2, isa_flags=("avx2", "amx_int8"), python="3.11.9", system="linux x86_64",
+        libraries={"numpy": "2.4.6"},
+    )  # fmt: skip
+    assert here.facts == (
+        ("processor", "2× Xeon"),
+        ("instructions", "avx2, amx_int8"),
+        ("system", "linux x86_64"),
+        ("Python", "3.11.9"),
+        ("numpy", "2.4.6"),
+    )
+    assert here.model_copy(update={"isa_flags": ()}).facts[1] == ("instructions", "–")

@@ -6,6 +6,7 @@ from pytest_inferopt.domain.comparison import Comparison, Disturbance, Gate, Ope
 from pytest_inferopt.domain.gate_words import (
     allowed_text,
     base_text,
+    beside_base,
     cell_outcome_text,
     cell_text,
     cells_of,
@@ -246,3 +247,25 @@ def test_the_machines_are_compared_where_that_of_the_baseline_is_known(reports):
 def test_a_cell_that_a_red_gate_stopped_before_was_not_judged_alone(reports, verdict, outcome, told):
     gate = None if verdict is None else reports.gate(verdict=verdict)
     assert cell_outcome_text(reports.cell(outcome, 1, 0.2), gate) == told
+
+
+def test_a_percentile_stands_beside_its_base_as_it_was_judged_or_else_as_the_quantiles_tell(reports):
+    cells = (
+        reports.cell("passed", 1, 0.004),
+        reports.cell("regressed", 1, 0.31, 0.8, percentile=95),
+        reports.cell("regressed", 16, 0.072, 2.0, slowdown=estimated(None)),
+        reports.cell("passed", 32, 0.1, base_ms=0.0),
+        reports.cell("passed", 64, 0.1, base_quantiles_ms=(0.5,) * 95),
+    )
+    found = reports.variant(comparison=reports.comparison(*cells))
+    told = {(size, percentile): beside_base(found, size, percentile) for size in (1, 16) for percentile in (50, 95, 99)}
+    assert {at: (it.text, it.is_regressed) for at, it in told.items()} == {
+        (1, 50): ("0.502 (+0.4 % [-0.7,+1.5], was 0.500)", False),
+        (1, 95): ("1.05 (+31.0 % [+29.9,+32.1], was 0.800)", True),
+        (1, 99): ("0.748 (+0.4 %, was 0.745)", False),
+        (16, 50): ("2.14 (+7.2 %, was 2.00)", True),
+        (16, 95): ("3.11 (+7.2 %, was 2.90)", False),
+        (16, 99): ("3.19 (+7.2 %, was 2.98)", False),
+    }
+    assert [beside_base(found, size, 95) for size in (32, 64, 128)] == [None, None, None]
+    assert beside_base(reports.variant(), 1, 50) is None

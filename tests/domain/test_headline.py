@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pytest_inferopt.domain.headline import headline
+from pytest_inferopt.domain.headline import headline, worst_figure
 
 SLOW = "int8 at batch 16 is 7.2 % slower [6.1, 8.3] than merge base 81b4480, allowed 2.0 %"
 LONG_TAIL = "onnx at batch 1, p95 is 31.0 % slower [29.9, 32.1] than merge base 81b4480"
@@ -78,4 +78,32 @@ def test_what_nobody_protects_is_told_with_why_and_by_name_where_it_is_not_all(r
         "2 models passed; new is not protected: no baseline; changed is not protected: not comparable.",
         "2 models passed; new is not protected: no baseline.",
         "1 model passed.",
+    ]
+
+
+def test_what_a_headline_leaves_out_is_the_first_red_check_else_the_largest_change_else_the_lowest_ratio(reports):
+    failed = reports.result(reports.failed_variant(), name="failed")
+    low = reports.result(reports.variant(accuracy=reports.accuracy(0.91, 0.9978)), name="low")
+    bare = reports.result(reports.variant(accuracy=None), name="bare")
+    found = [
+        (reports.regressed(), failed),
+        (reports.missing(),),
+        (failed, low),
+        (reports.improved("a"), reports.unchanged("b"), reports.regressed("c", mode="warn")),
+        (reports.improved("a"), reports.unchanged("b")),
+        (reports.inconclusive("unsure"), reports.improved()),
+        (reports.new(), low),
+        (bare,),
+        (),
+    ]
+    assert [worst_figure(reports.report(*results)) for results in found] == [
+        "",
+        "",
+        "int8: accuracy failed: f1 ratio 0.9868 < 0.99.",
+        "",
+        "Largest change: a: onnx at batch 16 is 0.1 % slower [-1.0, 1.2] than merge base 81b4480.",
+        "Largest change: unsure: onnx at batch 16 is 3.1 % slower [0.5, 5.7] than merge base 81b4480.",
+        "Lowest accuracy ratio: low: onnx 0.9978.",
+        "",
+        "",
     ]

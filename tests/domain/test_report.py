@@ -8,7 +8,7 @@ import pytest
 
 from pytest_inferopt import __version__
 from pytest_inferopt.domain.environment import Environment
-from pytest_inferopt.domain.report import GitState, Report, parse_report
+from pytest_inferopt.domain.report import GitState, Report, parse_any, parse_report, parse_result
 from pytest_inferopt.domain.request import OptimizationRequest
 from pytest_inferopt.domain.result import Check, Latency, RunResult, Samples, VariantResult
 from pytest_inferopt.errors import NotMeasuredError, UsageError
@@ -107,3 +107,41 @@ def test_bytes_that_are_no_text_are_escaped_so_that_a_report_can_be_stored(repor
         (r"caf\udce9",),
         [r"caf\udce9"],
     )
+
+
+@pytest.mark.parametrize(
+    ("test_id", "command"),
+    [
+        ("test_a.py::test_a", "pytest --inferopt test_a.py::test_a"),
+        ("a b.py::test_a[x'y]", "pytest --inferopt 'a b.py::test_a[x'\"'\"'y]'"),
+        ("", ""),
+    ],
+)
+def test_a_result_of_a_single_test_becomes_a_report_that_says_how_to_do_it_again(test_id, command):
+    found = result(test_id=test_id)
+    read = parse_any(json.dumps(found.to_dict()), where="x")
+    assert ([one.to_dict() for one in read.results], read.environment, read.command) == (
+        [found.to_dict()],
+        HERE,
+        command,
+    )
+    assert parse_result(json.dumps(found.to_dict()), where="x").to_dict() == found.to_dict()
+
+
+def test_a_report_stays_one():
+    found = report(result(), incidents=("gw1 died",))
+    assert parse_any(json.dumps(found.to_dict()), where="x").to_dict() == found.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        ({"results": []}, "x: no result of pytest-inferopt (it names no schema_version)."),
+        ({"schema_version": 1, "results": []}, "x: environment: Field required. Write the report again."),
+        ({"schema_version": 1}, "x: name: Field required. Run again: pytest --inferopt"),
+    ],
+)
+def test_what_is_neither_is_told(document, told):
+    with pytest.raises(NotMeasuredError) as caught:
+        parse_any(json.dumps(document), where="x")
+    assert str(caught.value) == told

@@ -9,9 +9,9 @@ import sys
 import pytest
 
 HEAVY = {
-    "altair", "cloudpickle", "jinja2", "joblib", "lightgbm", "numpy", "onnx", "onnxmltools", "onnxruntime", "pandas",
-    "pyarrow", "pydantic", "rich", "scipy", "skl2onnx", "sklearn", "tensorflow", "torch", "typer", "vl_convert",
-    "xgboost",
+    "altair", "cloudpickle", "httpx", "jinja2", "joblib", "lightgbm", "numpy", "onnx", "onnxmltools", "onnxruntime",
+    "pandas", "pyarrow", "pydantic", "rich", "scipy", "skl2onnx", "sklearn", "tensorflow", "torch", "typer",
+    "vl_convert", "xgboost",
 }  # fmt: skip
 REPORT = """
 import json, sys

@@ -149,7 +149,7 @@ def test_the_token_is_in_no_message(github, client):
 @pytest.mark.parametrize(
     "url",
     ["http://api.github.com", "ftp://api.github.com", "api.github.com", "", "https://", "https://a:b@api.github.com",
-     "https://api.github.com?x=1", "https://api.github.com#x", "http://[", "file:///etc/passwd"],
+     "https://api.github.com?x=1", "https://api.github.com#x", "http://[", "https://x:port", "file:///etc/passwd"],
 )  # fmt: skip
 def test_a_token_is_not_sent_to_an_address_that_anybody_can_read(url):
     with pytest.raises(UsageError, match=r"is no address that a token may be sent to\. It looks like https://api"):

@@ -64,9 +64,23 @@ def test_what_is_slower_stands_first_then_what_else_is_red_then_what_only_warns(
         "#### ❌ slow",
         "#### ❌ failed",
         "#### ⚠️ warned",
-        "#### ✅ unsure",
+        "#### ⚠️ unsure",
         "#### ✅ calm",
     ]
+
+
+def test_of_many_models_those_that_passed_are_folded_away_and_of_a_few_none_is(reports):
+    found = [reports.improved("a"), reports.regressed("slow"), reports.improved("b"), reports.inconclusive("unsure")]
+    sight, _, folded = drawn(reports.report(*found)).partition("<details>\n<summary>What passed</summary>")
+    assert headings(sight)[1:] == ["#### ❌ slow", "#### ⚠️ unsure"]
+    assert headings(folded.partition("</details>")[0]) == ["#### ✅ a", "#### ✅ b"]
+    assert "What passed" not in drawn(reports.report(*found[:3]))
+
+
+def test_other_batch_sizes_are_in_sight_where_something_is_slower_at_one_of_them(reports):
+    opened = "<details open>\n<summary>Other batch sizes</summary>"
+    assert opened in drawn(reports.report(reports.regressed()))
+    assert opened not in drawn(reports.report(reports.improved(), reports.with_tails()))
 
 
 def test_within_a_model_what_is_red_stands_first(reports):

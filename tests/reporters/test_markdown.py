@@ -276,7 +276,7 @@ def test_where_the_time_went_is_told(reports):
 def test_a_chart_stands_in_a_block_of_its_own_that_github_draws(reports):
     text = drawn(reports.report(reports.regressed()))
     (chart,) = [token for token in MarkdownIt("commonmark").parse(text) if token.info == "mermaid"]
-    assert chart.content.startswith("xychart-beta\n  title ")
+    assert chart.content.splitlines()[1] == "xychart-beta horizontal"
 
 
 def test_several_machines_have_a_column_each(reports):

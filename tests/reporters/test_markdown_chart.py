@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from pytest_inferopt.reporters._markdown_chart import base_chart
+from pytest_inferopt.reporters._markdown_chart import PALETTE, base_chart
 
 LABEL = re.compile(r'"[\w .+…-]+"')
 
@@ -18,7 +18,8 @@ def axis(source):
 
 def test_the_base_is_bars_and_what_is_judged_is_a_line(reports):
     assert base_chart(reports.regressed()).splitlines() == [
-        "xychart-beta",
+        PALETTE,
+        "xychart-beta horizontal",
         '  title "p95 in ms: bars are the base, the line is this change"',
         '  x-axis ["onnx b1", "onnx b16", "int8 b1", "int8 b16"]',
         '  y-axis "ms" 0 --> 3.9875',
@@ -44,7 +45,7 @@ def test_i107_a_name_means_nothing_to_the_chart(reports, name):
     source = base_chart(
         reports.result(reports.variant(name, comparison=reports.comparison(reports.cell("passed", 1, 0))))
     )
-    assert len(source.splitlines()) == 6
+    assert len(source.splitlines()) == 7
     (label,) = axis(source)
     assert LABEL.fullmatch(label)
     assert "`" not in source
