@@ -12,10 +12,10 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import httpx
-from pytest_inferopt.engine.report_files import read_shards
-from pytest_inferopt.github.client import API_URL, HEADERS, GitHub
 
+from pytest_inferopt.engine.report_files import read_shards
 from pytest_inferopt.errors import InferoptError
+from pytest_inferopt.github.client import API_URL, HEADERS, GitHub
 from steps.event import read_event
 from steps.measure import OUTCOME
 from steps.plan import read_plan
@@ -30,6 +30,8 @@ __all__ = ["run"]
 MAX_ARCHIVE_BYTES = 100_000_000
 TIMEOUT_SECONDS = 60.0
 CHUNK_BYTES = 1 << 20
+MAY_READ = "Give the job `permissions: actions: read`."
+NO_RIGHT = frozenset({403, 404})
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -57,7 +59,8 @@ def run() -> int:
             _download(artifact, token, archive)
             _take(archive, plan.report, name)
     except InferoptError as error:
-        raise StepError(f"artifact {name} of run {number}: {error.message}", error.hint) from error
+        hint = MAY_READ if getattr(error, "status", 0) in NO_RIGHT else error.hint
+        raise StepError(f"artifact {name} of run {number}: {error.message}", hint) from error
     finally:
         archive.unlink(missing_ok=True)
     plan.write(OUTCOME, {"exit_code": 0, "said": ""})
@@ -90,7 +93,7 @@ def _download(artifact: Mapping[str, Any], token: str, target: Path) -> None:
             if not answer.is_redirect or not _is_safe(place):
                 raise StepError(
                     f"GitHub answered with {answer.status_code} when it was asked where the artifact is.",
-                    "Give the job `permissions: actions: read`.",
+                    MAY_READ,
                 )
             with client.stream("GET", place) as content:
                 content.raise_for_status()

@@ -103,6 +103,10 @@ class TestTheJobThatMayWrite:
         assert ours.fetched.printed == f"::notice title=pytest-inferopt::{told}\n"
         assert (ours.step("verdict").code, ours.outputs["conclusion"], api.comments) == (0, "neutral", [])
 
+    def test_without_the_right_to_read_artifacts_the_job_is_told_which_to_give(self, posted, api, report):
+        api.fail("GET", f"/repos/{REPOSITORY}/actions/runs", 403, "Resource not accessible by integration")
+        assert_refused(posted(packed(report)), api, "Give the job `permissions: actions: read`.")
+
     @pytest.mark.parametrize("name", ["../report.json", "/report.json", "a/../../report.json", "C:\\report.json"])
     def test_j116_a_path_that_leads_out_of_the_archive_is_refused(self, posted, api, report, name):
         ours = posted(packed(report, **{name: b"{}"}))

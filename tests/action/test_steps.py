@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -115,6 +116,10 @@ def test_where_the_cache_has_nothing_or_what_is_damaged_the_base_is_made_again(j
     assert (ours.outputs["conclusion"], ours.outputs["baseline-sha"]) == ("success", base)
     assert ours.step("verdict").code == 0
     assert not forge.git("status", "--porcelain")
+    assert ours.step("publish").code == 0
+    summary = (ours.folder / "summary.md").read_text(encoding="utf-8")
+    assert summary == Path(ours.outputs["summary-path"]).read_text(encoding="utf-8")
+    assert f"rebuilt `{base[:7]}`" in summary
 
 
 def test_a_bundle_that_the_change_brings_along_is_not_believed(job, forge):
@@ -132,7 +137,7 @@ def test_a_bundle_that_the_change_brings_along_is_not_believed(job, forge):
 def test_with_nothing_but_the_cache_a_model_that_is_not_in_it_is_new_and_the_job_neutral_and_green(job, forge):
     forge.git("switch", "--quiet", "--create", "change")
     forge.commit("nothing that a model knows")
-    ours = job(*BRANCH, baseline="cache")
+    ours = job(*BRANCH, baseline="cache", **{"job-summary": "false"})
     for name in ("plan", "baseline", "measure"):
         ours.step(name)
     told = ours.step("outputs").printed
@@ -143,3 +148,6 @@ def test_with_nothing_but_the_cache_a_model_that_is_not_in_it_is_new_and_the_job
         re.MULTILINE,
     )
     assert (ours.outputs["conclusion"], ours.step("verdict").code) == ("neutral", 0)
+    ours.step("publish")
+    assert not (ours.folder / "summary.md").exists()
+    assert "not protected: no baseline" in Path(ours.outputs["summary-path"]).read_text(encoding="utf-8")
