@@ -41,6 +41,7 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks.conversion
 	$(BIN)/python -m benchmarks.overhead
 	$(BIN)/python -m benchmarks.reports
+	$(BIN)/python -m benchmarks.networks
 	$(BIN)/python -m benchmarks.gate
 
 clean:

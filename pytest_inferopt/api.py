@@ -13,14 +13,14 @@ from pytest_inferopt.domain.environment import Environment
 from pytest_inferopt.domain.report import Report
 from pytest_inferopt.domain.request import OptimizationRequest, parse_request
 from pytest_inferopt.domain.result import RunResult
-from pytest_inferopt.engine.accepting import accept
-from pytest_inferopt.engine.baseline_source import BaselineSource
-from pytest_inferopt.engine.execute import Worker
+from pytest_inferopt.engine.baseline.accepting import accept
+from pytest_inferopt.engine.baseline.source import BaselineSource
 from pytest_inferopt.engine.git import git_state
 from pytest_inferopt.engine.publish import parse_destinations
 from pytest_inferopt.engine.publish import publish as publish_report
 from pytest_inferopt.engine.run import USUAL, RunMode, Subject, run_request
-from pytest_inferopt.engine.store import Store
+from pytest_inferopt.engine.store.folder import Store
+from pytest_inferopt.engine.worker.driver import Worker
 from pytest_inferopt.errors import NotMeasuredError, UsageError
 from pytest_inferopt.registry import Registry, discover
 from pytest_inferopt.settings import check_is_built, project_defaults

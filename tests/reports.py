@@ -14,21 +14,11 @@ from pytest_inferopt.domain.comparison import (
     SlowdownEstimate,
 )
 from pytest_inferopt.domain.environment import Environment
+from pytest_inferopt.domain.measured import Accuracy, Conversion, Disagreement, Latency, Samples, Speedup
+from pytest_inferopt.domain.record import Interval
 from pytest_inferopt.domain.report import GitState, Report
 from pytest_inferopt.domain.request import OptimizationRequest
-from pytest_inferopt.domain.result import (
-    Accuracy,
-    Check,
-    Conversion,
-    Disagreement,
-    Interval,
-    Latency,
-    RunResult,
-    Samples,
-    Speedup,
-    Step,
-    VariantResult,
-)
+from pytest_inferopt.domain.result import Check, RunResult, Step, VariantResult
 
 HERE = Environment(
     cpu_model="Intel Xeon",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from benchmarks.gate.live import series_of as live_series
 from benchmarks.gate.series import CONDITIONS, MODELS, SAME, Series
 from benchmarks.gate.shares import KINDS, pooled, series_of
-from pytest_inferopt.engine.coins import BALANCED_WITHIN
+from pytest_inferopt.engine.gate.coins import BALANCED_WITHIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -12,7 +12,7 @@ from benchmarks.gate.files import JUDGED, RECORDED, write_json
 from benchmarks.gate.peers import PAIRINGS, RULES, alarms
 from benchmarks.gate.recorded import gather, read_recording, write_recording
 from benchmarks.gate.resample import judged, robust_sd, slowdowns, tally
-from pytest_inferopt.engine.coins import BALANCED_WITHIN
+from pytest_inferopt.engine.gate.coins import BALANCED_WITHIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,14 +18,14 @@ from benchmarks.gate.resample import MAX_SLOWDOWN
 from benchmarks.gate.series import BATCH_SIZES, CONDITIONS, LOADED, MODELS, SAME, Series, all_series, next_series
 from benchmarks.machine import provenance
 from pytest_inferopt.domain.request import parse_request
-from pytest_inferopt.engine.compare_files import compare_files
-from pytest_inferopt.engine.execute import Worker
-from pytest_inferopt.engine.lock import MachineLock
+from pytest_inferopt.engine.clock.lock import MachineLock
+from pytest_inferopt.engine.comparison.files import compare_files
+from pytest_inferopt.engine.worker.driver import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pytest_inferopt.engine.compare_files import Interpreters
+    from pytest_inferopt.engine.comparison.files import Interpreters
 
 # A gate of the large model's identical files takes some two minutes, so there are fewer.
 GATES = {SAME: 6, "all+5": 1, "one+10": 1}

@@ -17,7 +17,7 @@ from benchmarks.gate.networks import RECIPES, TRAINING_ROWS, Trained, digits
 from benchmarks.gate.replicates import Bench, contrasts, rows_file
 from benchmarks.gate.series import ARMS, BATCH_SIZES, SAME, SLOWDOWNS
 from benchmarks.machine import provenance
-from pytest_inferopt.engine.lock import MachineLock
+from pytest_inferopt.engine.clock.lock import MachineLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

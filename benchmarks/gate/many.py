@@ -1,6 +1,7 @@
 """Thousands of made-up gates decided at once, for statements on how often the gate is right.
 
-That each gets the verdict of `pytest_inferopt.engine.gate.decide` is tested in ``tests/engine/test_gate_level.py``.
+That each gets the verdict of `pytest_inferopt.engine.gate.verdict.decide` is tested in
+``tests/engine/gate/test_gate_level.py``.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pytest_inferopt.engine.looks import LOOKS, MOST_REPLICATES, spend
-from pytest_inferopt.engine.signed_rank import hodges_lehmann
+from pytest_inferopt.engine.gate.looks import LOOKS, MOST_REPLICATES, spend
+from pytest_inferopt.engine.statistics.signed_rank import hodges_lehmann
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

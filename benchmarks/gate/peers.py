@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy import stats
 
-from pytest_inferopt.engine.coins import BALANCED_WITHIN
+from pytest_inferopt.engine.gate.coins import BALANCED_WITHIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

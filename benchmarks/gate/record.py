@@ -28,8 +28,8 @@ from benchmarks.gate.series import (
     next_together,
 )
 from benchmarks.machine import provenance
-from pytest_inferopt.engine.coins import BALANCED_WITHIN
-from pytest_inferopt.engine.lock import MachineLock
+from pytest_inferopt.engine.clock.lock import MachineLock
+from pytest_inferopt.engine.gate.coins import BALANCED_WITHIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

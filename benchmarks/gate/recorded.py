@@ -15,7 +15,7 @@ from benchmarks.gate.files import read_json, write_whole
 from benchmarks.gate.record import count, raw_folder
 from benchmarks.gate.replicates import VARIANT
 from benchmarks.gate.series import BATCH_SIZES, MODELS, Series, all_series
-from pytest_inferopt.engine.sensors import steal_share
+from pytest_inferopt.engine.duet.sensors import steal_share
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.gate.series import BATCH_SIZES
-from pytest_inferopt.engine.duet import DuetCell
-from pytest_inferopt.engine.execute import Worker
-from pytest_inferopt.engine.judging import MOST_REPEATS, MOST_STEAL
-from pytest_inferopt.engine.replicate import run_replicate
-from pytest_inferopt.engine.sensors import steal_share
+from pytest_inferopt.engine.duet.judging import MOST_REPEATS, MOST_STEAL
+from pytest_inferopt.engine.duet.process import DuetCell
+from pytest_inferopt.engine.duet.sensors import steal_share
+from pytest_inferopt.engine.worker.driver import Worker
+from pytest_inferopt.engine.worker.replicate import run_replicate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_inferopt.engine.replicate import Command
+    from pytest_inferopt.engine.worker.replicate import Command
 
 VARIANT = "onnx"
 CELLS = tuple(DuetCell(VARIANT, size) for size in BATCH_SIZES)
@@ -78,7 +78,7 @@ class Bench:
         }
         answer: dict[str, Any] = run_replicate(
             ("measure_duet", measure),
-            open_worker=Worker,
+            open_worker=Worker().another_with_huge_pages,
             prepare=[
                 self._begin(seed),
                 ("load_data", {"spec": {"source": "npz", "path": str(self._rows), "x": "x"}}),

@@ -16,10 +16,10 @@ import numpy as np
 
 from benchmarks.gate.replicates import CELLS
 from pytest_inferopt.domain.slowdown import parse_max_slowdown
-from pytest_inferopt.engine.coins import BALANCED_WITHIN
-from pytest_inferopt.engine.judging import Ending, judge
-from pytest_inferopt.engine.looks import MOST_REPLICATES
-from pytest_inferopt.engine.signed_rank import hodges_lehmann
+from pytest_inferopt.engine.duet.judging import Ending, judge
+from pytest_inferopt.engine.gate.coins import BALANCED_WITHIN
+from pytest_inferopt.engine.gate.looks import MOST_REPLICATES
+from pytest_inferopt.engine.statistics.signed_rank import hodges_lehmann
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from benchmarks.gate.recorded import Recorded
-    from pytest_inferopt.engine.duet import DuetCell
-    from pytest_inferopt.engine.judging import Replicate
+    from pytest_inferopt.engine.duet.judging import Replicate
+    from pytest_inferopt.engine.duet.process import DuetCell
 
 MAX_SLOWDOWN = "5%"
 LIMITS = parse_max_slowdown(MAX_SLOWDOWN)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_inferopt.engine.coins import BALANCED_WITHIN, own_seed
+from pytest_inferopt.engine.gate.coins import BALANCED_WITHIN, own_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

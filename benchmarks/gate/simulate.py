@@ -14,9 +14,9 @@ import numpy as np
 
 from benchmarks.gate.many import NEVER, Gates, covered, made_up, run_gates, tail_values
 from pytest_inferopt.domain.slowdown import parse_max_slowdown
-from pytest_inferopt.engine.coins import toss
-from pytest_inferopt.engine.looks import MOST_REPLICATES
-from pytest_inferopt.engine.tails import TAIL_CALLS, TAIL_LIMITS
+from pytest_inferopt.engine.gate.coins import toss
+from pytest_inferopt.engine.gate.looks import MOST_REPLICATES
+from pytest_inferopt.engine.gate.tails import TAIL_CALLS, TAIL_LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from benchmarks.gate.networks import RECIPES
 from benchmarks.gate.peers import PAIRINGS, RULES
 from benchmarks.gate.series import ARMS, BATCH_SIZES, CONDITIONS, MODELS, SAME, Series, all_series
 from benchmarks.gate.shares import KINDS, OURS, mean_share, pooled, run_shares, series_of
-from pytest_inferopt.engine.coins import BALANCED_WITHIN
+from pytest_inferopt.engine.gate.coins import BALANCED_WITHIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

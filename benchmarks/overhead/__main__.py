@@ -26,9 +26,9 @@ from benchmarks.machine import provenance
 from pytest_inferopt import InferenceOptimizer
 from pytest_inferopt.domain.artifact import Artifact, RunOptions
 from pytest_inferopt.domain.request import BenchmarkSpec
-from pytest_inferopt.engine.execute import Worker
-from pytest_inferopt.engine.measure import Arm, measure_cell
-from pytest_inferopt.engine.statistics import block_ratio_interval
+from pytest_inferopt.engine.clock.measure import Arm, measure_cell
+from pytest_inferopt.engine.statistics.intervals import block_ratio_interval
+from pytest_inferopt.engine.worker.driver import Worker
 from pytest_inferopt.runtimes.ort import OnnxRuntime
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from pytest_inferopt.engine.report_files import read_shards
+from pytest_inferopt.engine.reports.files import read_shards
 from pytest_inferopt.errors import InferoptError
 from pytest_inferopt.github.client import API_URL, HEADERS, GitHub
 from steps.event import read_event

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_inferopt.domain.environment import Environment
 from pytest_inferopt.domain.report import Report
-from pytest_inferopt.engine.baselines import Baselines
-from pytest_inferopt.engine.bundle import export_bundle, import_bundle
+from pytest_inferopt.engine.baseline.bundle import export_bundle, import_bundle
+from pytest_inferopt.engine.baseline.manifests import Baselines
 from pytest_inferopt.engine.git import git_state
-from pytest_inferopt.engine.store import Store
+from pytest_inferopt.engine.store.folder import Store
 from pytest_inferopt.errors import InferoptError
 from steps.baseline import BASE, FROM_CACHE
 from steps.event import read_event

@@ -13,17 +13,17 @@ from pytest_inferopt.cli.places import StorePath, store_at
 from pytest_inferopt.domain.comparison import SHORT_COMMIT
 from pytest_inferopt.domain.text import printable
 from pytest_inferopt.domain.words import NOTHING, size_text
-from pytest_inferopt.engine.baselines import Baselines
-from pytest_inferopt.engine.bundle import export_bundle, import_bundle
-from pytest_inferopt.engine.latest import accept_latest, save_latest
-from pytest_inferopt.engine.pruning import KEPT_ACCEPTED
+from pytest_inferopt.engine.baseline.bundle import export_bundle, import_bundle
+from pytest_inferopt.engine.baseline.latest import accept_latest, save_latest
+from pytest_inferopt.engine.baseline.manifests import Baselines
+from pytest_inferopt.engine.store.pruning import KEPT_ACCEPTED
 from pytest_inferopt.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_inferopt.domain.baseline import Manifest
-    from pytest_inferopt.engine.baselines import Entry
+    from pytest_inferopt.engine.baseline.manifests import Entry
 
 __all__ = ["app"]
 

@@ -13,14 +13,14 @@ from pytest_inferopt.cli.output import AsJson, print_json, print_lines, print_ta
 from pytest_inferopt.cli.places import project_fields
 from pytest_inferopt.domain.request import parse_request
 from pytest_inferopt.domain.words import ms_text
-from pytest_inferopt.engine.calibrating import calibrate as run_calibration
-from pytest_inferopt.engine.calibration import LEAST_REPLICATES
-from pytest_inferopt.engine.execute import Worker
-from pytest_inferopt.engine.extra_work import make_network
-from pytest_inferopt.engine.lock import MachineLock
+from pytest_inferopt.engine.calibration.extra_work import make_network
+from pytest_inferopt.engine.calibration.figures import LEAST_REPLICATES
+from pytest_inferopt.engine.calibration.run import calibrate as run_calibration
+from pytest_inferopt.engine.clock.lock import MachineLock
+from pytest_inferopt.engine.worker.driver import Worker
 
 if TYPE_CHECKING:
-    from pytest_inferopt.engine.calibrating import Calibration, DrawnGates
+    from pytest_inferopt.engine.calibration.run import Calibration, DrawnGates
 
 __all__ = ["calibrate"]
 

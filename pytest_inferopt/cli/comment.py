@@ -13,7 +13,7 @@ import typer
 from pytest_inferopt.cli.output import AsJson, print_json, print_lines
 from pytest_inferopt.cli.verdict import exit_code
 from pytest_inferopt.domain.headline import headline
-from pytest_inferopt.engine.report_files import read_report
+from pytest_inferopt.engine.reports.files import read_report
 from pytest_inferopt.errors import NotMeasuredError, RefusedError, UsageError, did_you_mean
 from pytest_inferopt.github.client import API_URL, GitHub, NotPostedError
 from pytest_inferopt.github.event import measured_run

@@ -22,13 +22,13 @@ from pytest_inferopt.domain.headline import headline
 from pytest_inferopt.domain.report import Report
 from pytest_inferopt.domain.request import DatasetSpec, parse_request
 from pytest_inferopt.domain.words import ms_text, outcome_text
-from pytest_inferopt.engine.bundle import open_bundle
-from pytest_inferopt.engine.compare_bundles import counterparts
-from pytest_inferopt.engine.compare_models import TwoModels, compare_models, rows_from_csv
-from pytest_inferopt.engine.execute import Worker
+from pytest_inferopt.engine.baseline.bundle import open_bundle
+from pytest_inferopt.engine.clock.lock import MachineLock
+from pytest_inferopt.engine.comparison.bundles import counterparts
+from pytest_inferopt.engine.comparison.models import TwoModels, compare_models, rows_from_csv
 from pytest_inferopt.engine.git import git_state
-from pytest_inferopt.engine.lock import MachineLock
 from pytest_inferopt.engine.publish import parse_destinations, publish
+from pytest_inferopt.engine.worker.driver import Worker
 from pytest_inferopt.errors import NotMeasuredError, UsageError
 from pytest_inferopt.options import as_integers, as_names
 from pytest_inferopt.registry import discover

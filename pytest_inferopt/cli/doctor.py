@@ -12,8 +12,8 @@ import typer
 from pytest_inferopt.cli.output import FAILED, PASSED, AsJson, print_json, print_lines, print_table, progress
 from pytest_inferopt.cli.places import StorePath, store_at
 from pytest_inferopt.engine.checkup import installation, machine, noise_here, repository, store_findings
-from pytest_inferopt.engine.execute import Worker
-from pytest_inferopt.engine.lock import MachineLock
+from pytest_inferopt.engine.clock.lock import MachineLock
+from pytest_inferopt.engine.worker.driver import Worker
 from pytest_inferopt.registry import discover
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import typer
 
 from pytest_inferopt.cli.output import AsJson, print_json, print_lines
 from pytest_inferopt.domain.headline import headline
-from pytest_inferopt.engine.merging import merge_reports
 from pytest_inferopt.engine.publish import parse_destinations, publish
-from pytest_inferopt.engine.report_files import read_shards
+from pytest_inferopt.engine.reports.files import read_shards
+from pytest_inferopt.engine.reports.merging import merge_reports
 from pytest_inferopt.errors import NotMeasuredError
 from pytest_inferopt.registry import discover
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from pytest_inferopt.api import DEFAULT_STORE
-from pytest_inferopt.engine.store import Store
+from pytest_inferopt.engine.store.folder import Store
 from pytest_inferopt.settings import project_defaults
 
 __all__ = ["StorePath", "project_fields", "store_at"]

@@ -16,8 +16,8 @@ from pydantic import Field, field_validator
 
 from pytest_inferopt._version import __version__
 from pytest_inferopt.domain.environment import Environment
+from pytest_inferopt.domain.measured import Accuracy
 from pytest_inferopt.domain.record import Record
-from pytest_inferopt.domain.result import Accuracy
 from pytest_inferopt.domain.stored import Stored
 from pytest_inferopt.errors import NotMeasuredError
 

@@ -126,13 +126,12 @@ class Framework(Plugin):
 
 
 class Technique(Plugin):
-    """One optimization; takes an artifact and gives a new one.
+    """One optimization; takes an artifact and gives a new one."""
 
-    Attributes:
-        not_after: techniques whose outcome it can make nothing of; a plan with such an order is refused.
-    """
-
-    not_after: ClassVar[tuple[str, ...]] = ()
+    @property
+    def spoils(self) -> tuple[str, ...]:
+        """The techniques that can make nothing of what this one leaves; a plan with them after it is refused."""
+        return ()
 
     @abstractmethod
     def gives(self, takes: str) -> str | None:

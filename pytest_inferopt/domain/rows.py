@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_inferopt.domain.comparison import CellComparison
-    from pytest_inferopt.domain.result import Interval, Latency, RunResult, VariantResult
+    from pytest_inferopt.domain.measured import Latency
+    from pytest_inferopt.domain.record import Interval
+    from pytest_inferopt.domain.result import RunResult, VariantResult
 
 __all__ = ["COLUMNS", "Value", "flat_rows"]
 

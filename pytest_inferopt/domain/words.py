@@ -8,7 +8,8 @@ from pytest_inferopt.domain.result import is_red
 from pytest_inferopt.domain.selection import pareto_front
 
 if TYPE_CHECKING:
-    from pytest_inferopt.domain.result import Check, Latency, RunResult, Speedup, VariantResult
+    from pytest_inferopt.domain.measured import Latency, Speedup
+    from pytest_inferopt.domain.result import Check, RunResult, VariantResult
 
 __all__ = [
     "NOTHING",

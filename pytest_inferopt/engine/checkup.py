@@ -14,22 +14,22 @@ from pytest_inferopt._version import __version__
 from pytest_inferopt.domain.comparison import SHORT_COMMIT
 from pytest_inferopt.domain.environment import Environment
 from pytest_inferopt.domain.request import parse_request
-from pytest_inferopt.engine.baselines import Baselines
-from pytest_inferopt.engine.calibration import Recorder, noise
-from pytest_inferopt.engine.compare_models import ModelDoor, rows_spec
-from pytest_inferopt.engine.extra_work import make_network
+from pytest_inferopt.engine.baseline.manifests import Baselines
+from pytest_inferopt.engine.calibration.extra_work import make_network
+from pytest_inferopt.engine.calibration.figures import Recorder, noise
+from pytest_inferopt.engine.clock.probe import probe_ms
+from pytest_inferopt.engine.comparison.models import ModelDoor, rows_spec
+from pytest_inferopt.engine.comparison.regression import RUNTIMES
+from pytest_inferopt.engine.duet.sensors import Sensors, steal_share
 from pytest_inferopt.engine.git import git_state, merge_base, why_no_merge_base
-from pytest_inferopt.engine.probe import probe_ms
-from pytest_inferopt.engine.regression import RUNTIMES
-from pytest_inferopt.engine.sensors import Sensors, steal_share
 from pytest_inferopt.errors import InferoptError, MissingDependencyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pytest_inferopt.domain.plugins import Plugin
-    from pytest_inferopt.engine.execute import Worker
-    from pytest_inferopt.engine.store import Store
+    from pytest_inferopt.engine.store.folder import Store
+    from pytest_inferopt.engine.worker.driver import Worker
     from pytest_inferopt.registry import Registry
 
 __all__ = ["Finding", "installation", "machine", "noise_here", "repository", "store_findings"]
@@ -193,7 +193,11 @@ def _pair_noise(worker: Worker, folder: Path, on_progress: Callable[[str], None]
         inputs = door.inputs(path)
         prepare = door.preparing(rows_spec(inputs, door.made_up(inputs)))
         recorder = Recorder(
-            request, prepare=prepare, describe=door.describe, open_worker=worker.another, on_progress=on_progress
+            request,
+            prepare=prepare,
+            describe=door.describe,
+            open_worker=worker.another_with_huge_pages,
+            on_progress=on_progress,
         )
         found = recorder.record(path, {QUICK_BATCH: path}, QUICK_REPLICATES, what="a model beside itself")
     except InferoptError as error:

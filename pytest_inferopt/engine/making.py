@@ -12,24 +12,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_inferopt.domain.result import Accuracy, Conversion
-from pytest_inferopt.engine.accuracy import check_accuracy
-from pytest_inferopt.engine.conversion import check_conversion
-from pytest_inferopt.engine.execute import MEASURING_IS_LATE, Worker
-from pytest_inferopt.engine.memory import MemoryArm
-from pytest_inferopt.engine.shipping import Cargo, Subject, ship
+from pytest_inferopt.domain.measured import Accuracy, Conversion
+from pytest_inferopt.engine.clock.memory import MemoryArm
+from pytest_inferopt.engine.correctness.accuracy import check_accuracy
+from pytest_inferopt.engine.correctness.conversion import check_conversion
 from pytest_inferopt.engine.variant import ORIGINAL, Variant, step_record
+from pytest_inferopt.engine.worker.driver import MEASURING_IS_LATE, Worker
+from pytest_inferopt.engine.worker.shipping import Cargo, Subject, ship
 from pytest_inferopt.errors import ERROR_KINDS, InferoptError, NotMeasuredError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_inferopt.domain.request import OptimizationRequest
-    from pytest_inferopt.engine.cache import StepCache
-    from pytest_inferopt.engine.lock import MachineLock
+    from pytest_inferopt.engine.clock.lock import MachineLock
     from pytest_inferopt.engine.pipeline import PlannedStep
-    from pytest_inferopt.engine.replicate import Command
-    from pytest_inferopt.engine.store import Store
+    from pytest_inferopt.engine.store.cache import StepCache
+    from pytest_inferopt.engine.store.folder import Store
+    from pytest_inferopt.engine.worker.replicate import Command
     from pytest_inferopt.registry import Registry
 
 __all__ = ["Making", "Tools"]

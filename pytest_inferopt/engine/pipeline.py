@@ -124,8 +124,8 @@ def _label(spec: TechniqueSpec) -> str:
 
 def _spoiler(spec: TechniqueSpec, before: Iterable[TechniqueSpec], registry: Registry) -> str | None:
     """The step among those before that leaves nothing for this one to work on."""
-    barred = () if spec.name == CONVERSION else registry.technique(spec).not_after
-    return next((step.name for step in before if step.name in barred), None)
+    made = (step for step in before if step.name != CONVERSION)
+    return next((step.name for step in made if spec.name in registry.technique(step).spoils), None)
 
 
 def _working_order_told(steps: Sequence[TechniqueSpec], native: str, registry: Registry) -> str:

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_inferopt.engine.files import replacing, write_text
+from pytest_inferopt.engine.store.files import replacing, write_text
 from pytest_inferopt.errors import InferoptError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from pytest_inferopt.domain.measured import Samples
     from pytest_inferopt.domain.report import Report
-    from pytest_inferopt.domain.result import RunResult, Samples
+    from pytest_inferopt.domain.result import RunResult
     from pytest_inferopt.registry import Registry
 
 __all__ = ["Destination", "Published", "parse_destinations", "publish"]

@@ -10,27 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_inferopt.domain.budget import SizeBudget
 from pytest_inferopt.domain.environment import Environment
-from pytest_inferopt.domain.result import (
-    Accuracy,
-    Check,
-    Latency,
-    RunResult,
-    Samples,
-    Speedup,
-    VariantResult,
-)
+from pytest_inferopt.domain.measured import Accuracy, Latency, Samples, Speedup
+from pytest_inferopt.domain.result import Check, RunResult, VariantResult
 from pytest_inferopt.domain.selection import best_variant
-from pytest_inferopt.engine.budget_processes import Arm, latency_budgets, measure_in_processes
-from pytest_inferopt.engine.budgets import judge_quick_latency, judge_size
-from pytest_inferopt.engine.cache import StepCache
-from pytest_inferopt.engine.comparing import Comparing
-from pytest_inferopt.engine.lock import MachineLock
+from pytest_inferopt.engine.clock.budget_processes import Arm, latency_budgets, measure_in_processes
+from pytest_inferopt.engine.clock.budgets import judge_quick_latency, judge_size
+from pytest_inferopt.engine.clock.lock import MachineLock
+from pytest_inferopt.engine.clock.memory import measure_memory
+from pytest_inferopt.engine.comparison.comparing import Comparing
 from pytest_inferopt.engine.making import Making, Tools
-from pytest_inferopt.engine.memory import measure_memory
 from pytest_inferopt.engine.pipeline import plan
-from pytest_inferopt.engine.shipping import Subject
-from pytest_inferopt.engine.store import file_sha256
+from pytest_inferopt.engine.store.cache import StepCache
+from pytest_inferopt.engine.store.folder import file_sha256
 from pytest_inferopt.engine.variant import ORIGINAL, Kept, Variant, red_check
+from pytest_inferopt.engine.worker.shipping import Subject
 from pytest_inferopt.errors import InferoptError, UsageError
 
 if TYPE_CHECKING:
@@ -38,11 +31,11 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from pytest_inferopt.domain.comparison import Gate
+    from pytest_inferopt.domain.measured import Memory
     from pytest_inferopt.domain.request import OptimizationRequest
-    from pytest_inferopt.domain.result import Memory
-    from pytest_inferopt.engine.comparing import Reference
-    from pytest_inferopt.engine.execute import Worker
-    from pytest_inferopt.engine.store import Store
+    from pytest_inferopt.engine.comparison.comparing import Reference
+    from pytest_inferopt.engine.store.folder import Store
+    from pytest_inferopt.engine.worker.driver import Worker
     from pytest_inferopt.registry import Registry
 
 __all__ = ["USUAL", "RunMode", "Subject", "run_request"]

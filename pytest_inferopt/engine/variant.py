@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_inferopt.domain.result import Accuracy, Check, CheckKind, Conversion, Step
+from pytest_inferopt.domain.result import Check, CheckKind, Step
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_inferopt.domain.comparison import Comparison
+    from pytest_inferopt.domain.measured import Accuracy, Conversion
     from pytest_inferopt.engine.pipeline import PlannedStep
     from pytest_inferopt.errors import InferoptError
 

@@ -8,6 +8,7 @@ from pytest_inferopt.domain.artifact import row_count, take_rows
 from pytest_inferopt.domain.silence import silence
 from pytest_inferopt.errors import InferoptError, RefusedError
 from pytest_inferopt.frameworks._proving import finished, one_line, prove_outputs, versions_text
+from pytest_inferopt.frameworks._tf_names import settle_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,6 +68,9 @@ def _convert(function: Compiled, path: Path, opset: int) -> None:
 
     model, _ = tf2onnx.convert.from_function(function.function, input_signature=function.specs, opset=opset)
     _rename_outputs(model.graph, function.outputs)
+    settle_names(model.graph)
+    # It has the name of the traced function, which the process counts.
+    model.graph.doc_string = ""
     for value in (*model.graph.input, *model.graph.output):
         axes = value.type.tensor_type.shape.dim
         if len(axes) and axes[0].WhichOneof("value") != "dim_value":

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from pytest_inferopt.domain.comparison import SHORT_COMMIT
 from pytest_inferopt.domain.report import GitState
-from pytest_inferopt.engine.accepting import accept, record
-from pytest_inferopt.engine.baseline_source import BaselineSource
+from pytest_inferopt.engine.baseline.accepting import accept, record
+from pytest_inferopt.engine.baseline.rebuild import RebuildPlan, rebuild
+from pytest_inferopt.engine.baseline.source import BaselineSource
 from pytest_inferopt.engine.git import git_state, top_level
-from pytest_inferopt.engine.rebuild import RebuildPlan, rebuild
 from pytest_inferopt.engine.run import RunMode
 from pytest_inferopt.errors import InferoptError, UsageError
 from pytest_inferopt.plugin.given import options_given
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from pytest_inferopt.domain.baseline import Manifest
     from pytest_inferopt.domain.request import OptimizationRequest
     from pytest_inferopt.domain.result import RunResult
-    from pytest_inferopt.engine.baseline_source import Absent
-    from pytest_inferopt.engine.comparing import Reference
-    from pytest_inferopt.engine.store import Store
+    from pytest_inferopt.engine.baseline.source import Absent
+    from pytest_inferopt.engine.comparison.comparing import Reference
+    from pytest_inferopt.engine.store.folder import Store
     from pytest_inferopt.plugin.rebuilding import Rebuilding
 
 __all__ = ["SessionBaselines"]

@@ -1,8 +1,8 @@
 """Makes the model files of another commit again: one test, run in that commit's worktree, without measuring.
 
 ``python -P -m pytest_inferopt.plugin.rebuilding ORDER`` in the root of the tests, ORDER being the path of a JSON
-document; see `pytest_inferopt.engine.rebuild`. This package is the caller's own in any case, whatever the worktree
-holds.
+document; see `pytest_inferopt.engine.baseline.rebuild`. This package is the caller's own in any case, whatever the
+worktree holds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_inferopt.domain.text import printable
-from pytest_inferopt.engine.provenance import is_of_repository, modules_under
+from pytest_inferopt.engine.workshop.provenance import is_of_repository, modules_under
 
 if TYPE_CHECKING:
     from collections.abc import Generator

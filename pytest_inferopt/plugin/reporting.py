@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from pytest_inferopt.engine.publish import Destination, Published
-    from pytest_inferopt.engine.store import Store
+    from pytest_inferopt.engine.store.folder import Store
     from pytest_inferopt.registry import Registry
 
 __all__ = ["STORE_KEY", "Reporting", "attach"]

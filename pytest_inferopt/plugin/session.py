@@ -16,10 +16,10 @@ from pytest_inferopt import __version__
 from pytest_inferopt.api import as_dataset, request_for, run
 from pytest_inferopt.domain.environment import Environment
 from pytest_inferopt.domain.request import parse_request
-from pytest_inferopt.engine.execute import Worker
 from pytest_inferopt.engine.git import top_level
 from pytest_inferopt.engine.publish import parse_destinations
-from pytest_inferopt.engine.store import Store, result_key
+from pytest_inferopt.engine.store.folder import Store, result_key
+from pytest_inferopt.engine.worker.driver import Worker
 from pytest_inferopt.errors import InferoptError, NotMeasuredError, UsageError
 from pytest_inferopt.options import OPTIONS
 from pytest_inferopt.plugin import is_inferopt_test, rebuilding

@@ -17,7 +17,8 @@ from pytest_inferopt.reporters._limits import accuracy_limits, latency_limits, s
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pytest_inferopt.domain.result import Latency, RunResult
+    from pytest_inferopt.domain.measured import Latency
+    from pytest_inferopt.domain.result import RunResult
     from pytest_inferopt.reporters._arms import Arm
 
 __all__ = ["datasets_of"]

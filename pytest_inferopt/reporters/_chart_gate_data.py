@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_inferopt.domain.comparison import CellComparison
-    from pytest_inferopt.domain.result import Interval, RunResult
+    from pytest_inferopt.domain.record import Interval
+    from pytest_inferopt.domain.result import RunResult
     from pytest_inferopt.reporters._arms import Arm
 
 __all__ = ["gate_datasets"]

@@ -9,7 +9,8 @@ from pytest_inferopt.domain.text import printable
 from pytest_inferopt.domain.words import NOTHING, is_warned, outcome_of, outcome_text, verdict_text
 
 if TYPE_CHECKING:
-    from pytest_inferopt.domain.result import Check, Interval, RunResult, VariantResult
+    from pytest_inferopt.domain.record import Interval
+    from pytest_inferopt.domain.result import Check, RunResult, VariantResult
     from pytest_inferopt.reporters._arms import Arm
 
 __all__ = [

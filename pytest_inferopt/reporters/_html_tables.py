@@ -26,7 +26,8 @@ from pytest_inferopt.reporters._html_parts import (
 )
 
 if TYPE_CHECKING:
-    from pytest_inferopt.domain.result import Check, Latency, RunResult, Speedup, VariantResult
+    from pytest_inferopt.domain.measured import Latency, Speedup
+    from pytest_inferopt.domain.result import Check, RunResult, VariantResult
     from pytest_inferopt.reporters._arms import Arm
 
 __all__ = ["checks_table", "disagreements_table", "latency_table", "slices_table", "steps_table", "variants_table"]

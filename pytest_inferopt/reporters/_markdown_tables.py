@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_inferopt.domain.comparison import CellComparison, Gate
+    from pytest_inferopt.domain.measured import Latency
     from pytest_inferopt.domain.report import Report
-    from pytest_inferopt.domain.result import Check, Latency, RunResult, VariantResult
+    from pytest_inferopt.domain.result import Check, RunResult, VariantResult
 
 __all__ = [
     "base_table",

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pytest_inferopt.domain.environment import Environment
+    from pytest_inferopt.domain.measured import Latency
     from pytest_inferopt.domain.report import GitState, Report
-    from pytest_inferopt.domain.result import Latency, RunResult, VariantResult
+    from pytest_inferopt.domain.result import RunResult, VariantResult
 
 __all__ = ["PytestBenchmark"]
 

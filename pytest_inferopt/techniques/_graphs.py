@@ -10,7 +10,7 @@ from pytest_inferopt.errors import UsageError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["check_node_names", "nodes_of", "operators_of"]
+__all__ = ["check_node_names", "count_quantized_tables", "name_nodes", "nodes_of", "operators_of", "table_lookups"]
 
 
 def nodes_of(graph: Any) -> Iterator[Any]:
@@ -25,6 +25,34 @@ def nodes_of(graph: Any) -> Iterator[Any]:
 def operators_of(graph: Any) -> Counter[str]:
     """How many nodes there are of each type, bodies included."""
     return Counter(node.op_type for node in nodes_of(graph))
+
+
+def name_nodes(graph: Any) -> None:
+    """A name for every node that has none, since nodes are left alone by name."""
+    for index, node in enumerate(nodes_of(graph)):
+        node.name = node.name or f"{node.op_type}_{index}_inferopt"
+
+
+def table_lookups(graph: Any) -> list[Any]:
+    """The Gather nodes that take rows out of a constant float32 table, as an embedding does."""
+    import onnx
+
+    tables = {
+        tensor.name
+        for tensor in graph.initializer
+        if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) > 1
+    }
+    return [node for node in graph.node if node.op_type == "Gather" and node.input[0] in tables]
+
+
+def count_quantized_tables(graph: Any) -> int:
+    """How many Gather nodes take rows out of a table of 8-bit integers."""
+    import onnx
+
+    kinds = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
+    tables = {tensor.name for tensor in graph.initializer if tensor.data_type in kinds}
+    tables |= {node.output[0] for node in graph.node if node.op_type == "DequantizeLinear" and node.input[0] in tables}
+    return sum(node.op_type == "Gather" and node.input[0] in tables for node in graph.node)
 
 
 def check_node_names(graph: Any, names: Iterable[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_inferopt.techniques._failures import explained
-from pytest_inferopt.techniques._graphs import nodes_of, operators_of
+from pytest_inferopt.techniques._graphs import count_quantized_tables, name_nodes, nodes_of, operators_of
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -62,8 +62,9 @@ def count_dynamic(before: Counter[str], target: Path) -> int:
     """How many operators became integer ones."""
     import onnx
 
-    after = operators_of(onnx.load(target).graph)
-    return sum(after[kind] - before[kind] for kind in INTEGER_OPERATORS)
+    graph = onnx.load(target).graph
+    after = operators_of(graph)
+    return sum(after[kind] - before[kind] for kind in INTEGER_OPERATORS) + count_quantized_tables(graph)
 
 
 def _left_alone(source: Any, op_types: Collection[str], nodes_to_exclude: Collection[str]) -> Sequence[str]:
@@ -71,8 +72,7 @@ def _left_alone(source: Any, op_types: Collection[str], nodes_to_exclude: Collec
 
     The quantizer rewrites every Gemm as ``<its name>_MatMul`` and an Add before it looks for MatMul nodes.
     """
-    for index, node in enumerate(nodes_of(source.graph)):
-        node.name = node.name or f"{node.op_type}_{index}_inferopt"
+    name_nodes(source.graph)
     left = [
         node
         for node in nodes_of(source.graph)

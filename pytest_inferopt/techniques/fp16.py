@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pytest_inferopt.domain.plugins import Technique
 from pytest_inferopt.errors import NotMeasuredError
 from pytest_inferopt.techniques._failures import explained
-from pytest_inferopt.techniques._graphs import check_node_names, nodes_of, operators_of
+from pytest_inferopt.techniques._graphs import check_node_names, name_nodes, nodes_of, operators_of
 from pytest_inferopt.techniques._tensors import largest_values
+from pytest_inferopt.techniques._timing import told_speed
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -47,6 +48,11 @@ class Fp16(Technique):
     op_types_to_exclude: tuple[str, ...] = ()
     nodes_to_exclude: tuple[str, ...] = ()
 
+    @property
+    def spoils(self) -> tuple[str, ...]:
+        """No float32 weight is left, and no integer operator takes half precision."""
+        return ("fp16", "quantization")
+
     def gives(self, takes: str) -> str | None:
         """ONNX in, ONNX out."""
         return "onnx" if takes == "onnx" else None
@@ -66,7 +72,7 @@ class Fp16(Technique):
         source = onnx.load(model.path)
         check_node_names(source.graph, self.nodes_to_exclude)
         blocked = {*DEFAULT_OP_BLOCK_LIST, *self.op_types_to_exclude}
-        _name_nodes(source.graph)
+        name_nodes(source.graph)
         overflowing = self._overflowing(model, source, bench)
         converted = _convert(source, self.keep_io_types, blocked, {*self.nodes_to_exclude, *overflowing})
         operators = operators_of(source.graph)
@@ -76,9 +82,16 @@ class Fp16(Technique):
         path.write_bytes(converted.SerializeToString(deterministic=True))
         notes = _told(source, converted, sum(operators[kind] for kind in blocked), overflowing)
         signature = model.signature if self.keep_io_types else None
-        after = model.evolve(self.name, path=path, signature=signature, notes=notes)
+        after = model.evolve(self.name, path=path, signature=signature)
         _prove(model, after, bench)
-        return after
+        speed, slower = told_speed(model, after, bench)
+        notes.append(f"Beside the file before: {speed}.")
+        if slower:
+            notes.append(
+                f"Half precision made it slower at batch {', '.join(map(str, slower))}: a CPU has few half-precision "
+                "kernels, and onnxruntime computes the others in float32, with casts."
+            )
+        return model.evolve(self.name, path=path, signature=signature, notes=notes)
 
     def _overflowing(self, model: Artifact, source: Any, bench: Workbench) -> list[str]:
         """The nodes that read or write a value near the end of half precision, on the samples."""
@@ -109,6 +122,7 @@ def _prove(before: Artifact, after: Artifact, bench: Workbench) -> None:
 def _convert(source: Any, keep_io_types: bool, op_types: Collection[str], nodes: Collection[str]) -> Any:
     import onnx
     from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
 
     twin = onnx.ModelProto()
     twin.CopyFrom(source)
@@ -118,6 +132,8 @@ def _convert(source: Any, keep_io_types: bool, op_types: Collection[str], nodes:
         )
     _rejoin(converted.graph, {node.name for node in source.graph.node})
     _pack(converted.graph)
+    # The converter appends its casts at the end, which onnxruntime reads, and ONNX's checker rejects.
+    OnnxModel(converted).topological_sort()
     converted.ir_version = min(converted.ir_version, max(source.ir_version, IR_VERSION))
     return converted
 
@@ -160,12 +176,6 @@ def _pack(graph: Any) -> None:
             tensor.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor), tensor.name))
 
 
-def _name_nodes(graph: Any) -> None:
-    """A name for every node, since nodes are blocked by name."""
-    for index, node in enumerate(nodes_of(graph)):
-        node.name = node.name or f"{node.op_type}_{index}_inferopt"
-
-
 def _float32_bytes(graph: Any) -> int:
     import onnx
 
@@ -197,7 +207,6 @@ def _told(source: Any, converted: Any, blocked: int, overflowing: list[str]) -> 
     notes.append(f"{casts} Cast nodes were added{stay}.")
     if overflowing:
         notes.append(f"Kept in float32, near the end of half precision on these rows: {_some(overflowing)}.")
-    notes.append("A CPU has few half-precision kernels: onnxruntime computes the others in float32, with casts.")
     return notes
 
 

@@ -12,6 +12,7 @@ from pytest_inferopt.domain.plugins import Technique
 from pytest_inferopt.errors import MissingDependencyError, RefusedError
 from pytest_inferopt.techniques._failures import explained
 from pytest_inferopt.techniques._graphs import operators_of
+from pytest_inferopt.techniques._timing import told_speed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,8 +25,6 @@ Pass = Literal["onnxruntime", "transformers", "onnxslim"]
 # Fusions sum in another order; what differs by more is another computation.
 TOLERANCE = 1e-4
 WATCHED_ROWS = 256
-# What is called slower: noise of a quick look stays below it.
-SLOWER = 0.97
 IR_VERSION = 10
 LEAVE_OUT = "Leave it out of passes."
 
@@ -54,6 +53,11 @@ class GraphOptimization(Technique):
     model_type: Literal["bert", "bert_tf", "gpt2", "vit", "swin", "bart", "t5"] = "bert"
     num_heads: int = Field(default=0, ge=0)
     hidden_size: int = Field(default=0, ge=0)
+
+    @property
+    def spoils(self) -> tuple[str, ...]:
+        """Onnxruntime's own fused operators have no INT8 form."""
+        return ("quantization",) if "onnxruntime" in self.passes and self.level == "extended" else ()
 
     def gives(self, takes: str) -> str | None:
         """ONNX in, ONNX out."""
@@ -134,14 +138,9 @@ def _judged(kind: str, before: Artifact, after: Artifact, bench: Workbench) -> l
     difference = _difference(kind, before, after, bench)
     counts = [sum(operators_of(onnx.load(artifact.path).graph).values()) for artifact in (before, after)]
     told = f"{kind}: {counts[0]} nodes became {counts[1]}; largest relative difference of an output {difference:.1g}"
-    ratios = bench.speedup(before, after)
-    if not ratios:
-        return [f"{told}; not timed."]
-    timed = ", ".join(f"×{ratio:.2f} at batch {size}" for size, ratio in ratios.items())
-    slower = [size for size, ratio in ratios.items() if ratio < SLOWER]
-    if not slower:
-        return [f"{told}; {timed} (a quick look)."]
-    return [f"{told}; {timed} (a quick look).", f"{kind} made it slower at batch {', '.join(map(str, slower))}."]
+    speed, slower = told_speed(before, after, bench)
+    told = f"{told}; {speed}."
+    return [told, f"{kind} made it slower at batch {', '.join(map(str, slower))}."] if slower else [told]
 
 
 def _difference(kind: str, before: Artifact, after: Artifact, bench: Workbench) -> float:

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from pytest_inferopt.domain.environment import Environment
 from pytest_inferopt.domain.plugins import Technique
 from pytest_inferopt.techniques._calibration import LEAST_ROWS, calibration_feeds, calibration_rows
-from pytest_inferopt.techniques._graphs import check_node_names, operators_of
+from pytest_inferopt.techniques._graphs import check_node_names, operators_of, table_lookups
 from pytest_inferopt.techniques._quantize_dynamic import count_dynamic, quantize_dynamically
 from pytest_inferopt.techniques._quantize_static import StaticPlan, count_static, quantize_statically
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Quantization"]
 
-Operator = Literal["MatMul", "Gemm", "LSTM", "Attention", "Conv"]
+Operator = Literal["MatMul", "Gemm", "LSTM", "Attention", "Conv", "Gather"]
 # Convolutions are left out on purpose: quantized dynamically they become ConvInteger, which onnxruntime runs
 # several times slower than float on x86. All operators at once ruin what a transformer answers.
 DEFAULT_OPERATORS: dict[str, tuple[Operator, ...]] = {
-    "dynamic": ("MatMul", "Gemm", "LSTM", "Attention"),
-    "static": ("Conv", "MatMul", "Gemm"),
+    "dynamic": ("MatMul", "Gemm", "LSTM", "Attention", "Gather"),
+    "static": ("Conv", "MatMul", "Gemm", "Gather"),
 }
 # Work that has weights or thresholds, so that a reader would expect it to shrink, and no INT8 form.
 NO_INT8_FORM = (
@@ -38,7 +38,7 @@ NO_INT8_FORM = (
     "LinearClassifier",
     "LinearRegressor",
 )
-STATIC_ONLY = ("calibration_method", "calibration_rows", "quant_format", "activations")
+STATIC_ONLY = ("calibration_method", "calibration_rows", "quant_format", "activations", "largest_error")
 
 
 class Quantization(Technique):
@@ -49,8 +49,8 @@ class Quantization(Technique):
             their ranges beforehand, from training data.
         precision: the type of the weights.
         per_channel: a scale for each output channel instead of one for the whole matrix: closer to the original.
-        op_types: the operator types to quantize; MatMul and Gemm, with LSTM and Attention (dynamic) or Conv (static),
-            if None.
+        op_types: the operator types to quantize; if None, MatMul, Gemm and the tables that Gather takes rows out of
+            (embeddings), with LSTM and Attention (dynamic) or Conv (static).
         nodes_to_exclude: names of nodes to leave alone.
         reduce_range: 7-bit weights, against saturation on x86 CPUs without VNNI (onnxruntime#6004); by CPU if None.
         calibration_method: how a range is found (static): the extremes, the least loss of information, or all but the
@@ -59,6 +59,9 @@ class Quantization(Technique):
         quant_format: as pairs of QuantizeLinear and DequantizeLinear around float operators, which runtimes fuse, or as
             operators on integers (static).
         activations: their type (static); by CPU if None: uint8 on x86, int8 on Arm.
+        largest_error: operators stay in float where 8 bits of what they read or give lose more than this share of a
+            row, as the mean of ‖x − q(x)‖ / ‖x‖ over calibration rows (static); a 16th leaves four bits. None
+            quantizes all.
     """
 
     name: ClassVar[str] = "quantization"
@@ -75,6 +78,7 @@ class Quantization(Technique):
     calibration_rows: int = Field(default=512, ge=LEAST_ROWS, le=1_000_000)
     quant_format: Literal["qdq", "qoperator"] = "qdq"
     activations: Literal["uint8", "int8"] | None = None
+    largest_error: float | None = Field(default=1 / 16, gt=0, le=1)
 
     @model_validator(mode="after")
     def _options_belong_to_the_method(self) -> Quantization:
@@ -84,6 +88,11 @@ class Quantization(Technique):
             if wrong is not None:
                 raise ValueError(f'{wrong} goes with method="static"')
         return self
+
+    @property
+    def spoils(self) -> tuple[str, ...]:
+        """Scales must stay in float32, and no weight is quantized twice."""
+        return ("fp16", "quantization")
 
     def gives(self, takes: str) -> str | None:
         """ONNX in, ONNX out."""
@@ -104,20 +113,25 @@ class Quantization(Technique):
         source = onnx.load(model.path)
         check_node_names(source.graph, self.nodes_to_exclude)
         before = operators_of(source.graph)
-        wanted = sum(before[kind] for kind in self._op_types)
+        wanted = self._wanted(before, source)
         if not wanted:
             return model.evolve(self.name, notes=[self._nothing_to_do(before, source)])
         path = bench.folder / "quantized.onnx"
         if self.method == "static":
-            notes = self._quantize_statically(model, path, bench)
+            spared, notes = self._quantize_statically(model, path, bench)
             done = count_static(path, self._op_types)
         else:
-            notes = []
+            spared, notes = 0, []
             self._quantize_dynamically(source, path)
             done = count_dynamic(before, path)
         if not done:
-            return model.evolve(self.name, notes=[self._nothing_to_do(before, source)])
-        return model.evolve(self.name, path=path, notes=[*self._told(before, done, wanted), *notes])
+            return model.evolve(self.name, notes=[self._nothing_to_do(before, source), *notes])
+        return model.evolve(self.name, path=path, notes=[*self._told(before, done, wanted, spared), *notes])
+
+    def _wanted(self, before: Counter[str], source: Any) -> int:
+        """How many operators are to be quantized: of Gather only those that read a table."""
+        tables = len(table_lookups(source.graph)) if "Gather" in self._op_types else 0
+        return sum(before[kind] for kind in self._op_types if kind != "Gather") + tables
 
     @property
     def _op_types(self) -> tuple[str, ...]:
@@ -144,7 +158,8 @@ class Quantization(Technique):
             reduce_range=self._is_reduced,
         )
 
-    def _quantize_statically(self, model: Artifact, target: Path, bench: Workbench) -> list[str]:
+    def _quantize_statically(self, model: Artifact, target: Path, bench: Workbench) -> tuple[int, list[str]]:
+        """Quantize; how many operators were spared for what they would lose, and what is to be told."""
         rows, session = calibration_rows(bench, self.calibration_rows), bench.open(model)
         plan = StaticPlan(
             op_types=self._op_types,
@@ -156,19 +171,20 @@ class Quantization(Technique):
             per_channel=self.per_channel,
             insists_on_channels="per_channel" in self.model_fields_set,
             reduce_range=self._is_reduced,
+            largest_error=self.largest_error,
         )
-        notes = quantize_statically(model.path, target, plan, lambda: calibration_feeds(rows, session, model))
+        spared, notes = quantize_statically(model.path, target, plan, lambda: calibration_feeds(rows, session, model))
         chosen = [f"Activations are {plan.activations}, as {Environment.here().headline} likes them best."]
-        return [*(chosen if self.activations is None else []), *notes]
+        return spared, [*(chosen if self.activations is None else []), *notes]
 
-    def _told(self, before: Counter[str], done: int, wanted: int) -> list[str]:
+    def _told(self, before: Counter[str], done: int, wanted: int, spared: int) -> list[str]:
         how = f"{self.precision} weights, {'per channel' if self.per_channel else 'per tensor'}"
         if self.method == "static":
             how += f", {self._activation_type} activations, {self.quant_format.upper()}"
         notes = [f"{done} of {wanted} operators quantized ({how})."]
-        if done < wanted:
+        if done + spared < wanted:
             notes.append(
-                f"{wanted - done} left in float: their weights are not constant, they are excluded by name, "
+                f"{wanted - done - spared} left in float: their weights are not constant, they are excluded by name, "
                 "or they stand in a loop or branch."
             )
         if self.reduce_range is None and self._is_reduced:

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import yaml
 
-from pytest_inferopt.engine.extra_work import make_network
+from pytest_inferopt.engine.calibration.extra_work import make_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

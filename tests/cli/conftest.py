@@ -9,10 +9,11 @@ import pytest
 
 from pytest_inferopt.cli import main
 from pytest_inferopt.domain.environment import Environment
+from pytest_inferopt.domain.measured import Latency
 from pytest_inferopt.domain.request import OptimizationRequest
-from pytest_inferopt.domain.result import Check, Latency, RunResult, VariantResult
-from pytest_inferopt.engine.extra_work import make_network
-from pytest_inferopt.engine.store import Store, result_key
+from pytest_inferopt.domain.result import Check, RunResult, VariantResult
+from pytest_inferopt.engine.calibration.extra_work import make_network
+from pytest_inferopt.engine.store.folder import Store, result_key
 
 GIT = ("git", "-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "init.defaultBranch=main")
 HERE = Environment(cpu_model="Intel Xeon", cpu_count=2, isa_flags=(), python="3.11.9", system="linux", libraries={})

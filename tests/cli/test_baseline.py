@@ -8,8 +8,8 @@ import zipfile
 import pytest
 
 from pytest_inferopt.domain.result import Check
-from pytest_inferopt.engine.baselines import Baselines
-from pytest_inferopt.engine.store import Store
+from pytest_inferopt.engine.baseline.manifests import Baselines
+from pytest_inferopt.engine.store.folder import Store
 
 
 def accepted(store):

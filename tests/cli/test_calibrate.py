@@ -10,10 +10,10 @@ from onnx import TensorProto, helper
 
 from pytest_inferopt.domain.request import parse_request
 from pytest_inferopt.domain.slowdown import parse_max_slowdown
-from pytest_inferopt.engine import calibration as module
-from pytest_inferopt.engine import extra_work
-from pytest_inferopt.engine.calibration import Record, Recorder, draw_gates, noise, sees, typical_slowdown
-from pytest_inferopt.engine.extra_work import Work, add_work, plan_work
+from pytest_inferopt.engine.calibration import extra_work
+from pytest_inferopt.engine.calibration import figures as module
+from pytest_inferopt.engine.calibration.extra_work import Work, add_work, plan_work
+from pytest_inferopt.engine.calibration.figures import Record, Recorder, draw_gates, noise, sees, typical_slowdown
 from pytest_inferopt.errors import MissingDependencyError, NotMeasuredError
 
 LIMITS = parse_max_slowdown("5%")

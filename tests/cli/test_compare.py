@@ -9,8 +9,8 @@ import pytest
 
 from pytest_inferopt.domain.comparison import CellComparison, Gate, SlowdownEstimate
 from pytest_inferopt.domain.record import Interval
-from pytest_inferopt.engine import compare_models as module
-from pytest_inferopt.engine.pairs import Ruling
+from pytest_inferopt.engine.comparison import models as module
+from pytest_inferopt.engine.duet.pairs import Ruling
 from pytest_inferopt.errors import NotMeasuredError, UsageError
 
 ONE = ("--batch-sizes", "4")

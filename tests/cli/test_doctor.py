@@ -8,7 +8,7 @@ import pytest
 from pytest_inferopt.domain.environment import Environment
 from pytest_inferopt.engine import checkup as module
 from pytest_inferopt.engine.checkup import Finding, installation, machine, noise_here, repository, store_findings
-from pytest_inferopt.engine.execute import Worker
+from pytest_inferopt.engine.worker.driver import Worker
 from pytest_inferopt.errors import NotMeasuredError
 from pytest_inferopt.registry import Broken, Registry, discover
 

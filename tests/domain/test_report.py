@@ -8,9 +8,10 @@ import pytest
 
 from pytest_inferopt import __version__
 from pytest_inferopt.domain.environment import Environment
+from pytest_inferopt.domain.measured import Latency, Samples
 from pytest_inferopt.domain.report import GitState, Report, parse_any, parse_report, parse_result
 from pytest_inferopt.domain.request import OptimizationRequest
-from pytest_inferopt.domain.result import Check, Latency, RunResult, Samples, VariantResult
+from pytest_inferopt.domain.result import Check, RunResult, VariantResult
 from pytest_inferopt.errors import NotMeasuredError, UsageError
 
 HERE = Environment(cpu_model="CPU", cpu_count=2, isa_flags=(), python="3.11.9", system="linux x86_64")

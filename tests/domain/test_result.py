@@ -9,20 +9,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pytest_inferopt.domain.environment import Environment
+from pytest_inferopt.domain.measured import Accuracy, Conversion, Latency, Speedup
+from pytest_inferopt.domain.record import Interval
 from pytest_inferopt.domain.request import OptimizationRequest
-from pytest_inferopt.domain.result import (
-    SCHEMA_VERSION,
-    Accuracy,
-    Check,
-    Conversion,
-    Interval,
-    Latency,
-    RunResult,
-    Speedup,
-    Step,
-    VariantResult,
-    is_red,
-)
+from pytest_inferopt.domain.result import SCHEMA_VERSION, Check, RunResult, Step, VariantResult, is_red
 
 HERE = Environment(cpu_model="Some CPU", cpu_count=2, isa_flags=("avx2",), python="3.11.9", system="linux x86_64")
 FIGURES = st.none() | st.floats()

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_inferopt.domain.result import Interval, RunResult, VariantResult
+from pytest_inferopt.domain.record import Interval
+from pytest_inferopt.domain.result import RunResult, VariantResult
 from pytest_inferopt.domain.rows import COLUMNS, flat_rows
 
 INTERVALS = {"p50": Interval(low=0.49, high=0.51), "p99": Interval(low=0.7, high=None)}

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from pytest_inferopt.domain.environment import Environment
+from pytest_inferopt.domain.measured import Accuracy, Latency
 from pytest_inferopt.domain.request import OptimizationRequest
-from pytest_inferopt.domain.result import Accuracy, Check, Latency, RunResult, VariantResult
+from pytest_inferopt.domain.result import Check, RunResult, VariantResult
 from pytest_inferopt.domain.selection import best_variant, pareto_front
 
 HERE = Environment(cpu_model="CPU", cpu_count=2, isa_flags=(), python="3.11.9", system="linux x86_64")

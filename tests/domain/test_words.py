@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_inferopt.domain.result import Check, Conversion, Interval, Speedup, Step, VariantResult
+from pytest_inferopt.domain.measured import Conversion, Speedup
+from pytest_inferopt.domain.record import Interval
+from pytest_inferopt.domain.result import Check, Step, VariantResult
 from pytest_inferopt.domain.words import (
     accuracy_text,
     check_text,

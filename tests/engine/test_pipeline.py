@@ -28,6 +28,10 @@ class Int8(Step):
 
     name: ClassVar[str] = "int8"
 
+    @property
+    def spoils(self):
+        return ("tidy",)
+
     method: str = "dynamic"
 
     def gives(self, takes):
@@ -61,7 +65,10 @@ class Tidy(Step):
 
     name: ClassVar[str] = "tidy"
     formats: ClassVar[dict[str, str]] = {"onnx": "onnx"}
-    not_after: ClassVar[tuple[str, ...]] = ("int8", "tidy")
+
+    @property
+    def spoils(self):
+        return ("tidy",)
 
 
 class Impossible(Step):

@@ -10,12 +10,12 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from pytest_inferopt.domain.measured import Samples
 from pytest_inferopt.domain.plugins import Reporter
 from pytest_inferopt.domain.report import parse_report
-from pytest_inferopt.domain.result import Samples
 from pytest_inferopt.engine import publish as publish_module
 from pytest_inferopt.engine.publish import Destination, Published, parse_destinations, publish
-from pytest_inferopt.engine.store import Store
+from pytest_inferopt.engine.store.folder import Store
 from pytest_inferopt.errors import UsageError
 from pytest_inferopt.registry import Registry, discover
 

@@ -4,7 +4,11 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
+
+from pytest_inferopt.api import InferenceOptimizer
+from pytest_inferopt.domain.environment import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,3 +39,41 @@ def until_reached() -> Callable[..., Any]:
         pytest.fail(f"not reached within {DEADLINES_MINUTES[-1]} minutes")
 
     return until_reached
+
+
+STEPS = {
+    "onnx": ["onnx_conversion"],
+    "dynamic": ["quantization"],
+    "static": [{"name": "quantization", "method": "static"}],
+}
+FEW_CALLS = {"iterations": 20, "warmup_iterations": 2, "batch_sizes": [1], "accuracy_threshold": 0.5}
+
+
+@pytest.fixture
+def beside_a_baseline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """`beside_a_baseline(model, rows, labels)`: by variant the outcomes against an accepted baseline of the same model.
+
+    Once on this processor, and once on one that has other vector instructions.
+    """
+
+    def beside_a_baseline(model: Any, rows: Any, labels: Any) -> tuple[Any, Any]:
+        calibration = np.random.default_rng(1).normal(size=(120, rows.shape[1])).astype(np.float32)
+        with InferenceOptimizer(tmp_path / "store", name="network", variants=STEPS, **FEW_CALLS) as optimizer:
+            optimizer.accept(optimizer.optimize(model, rows, labels, training_data=calibration))
+            here = optimizer.optimize(model, rows, labels, training_data=calibration, baseline="auto")
+            other = Environment.here().model_copy(update={"isa_flags": ("sve",)})
+            monkeypatch.setattr(Environment, "here", classmethod(lambda _: other))
+            elsewhere = optimizer.optimize(model, rows, labels, training_data=calibration, baseline="auto")
+        return outcomes(here), outcomes(elsewhere)
+
+    def outcomes(result: Any) -> dict[str, list[str]]:
+        return {name: list(against_the_baseline(variant)) for name, variant in result.variants.items()}
+
+    def against_the_baseline(variant: Any) -> Any:
+        return (
+            check.outcome
+            for check in variant.checks
+            if check.kind == "regression" or check.subject == "against the baseline"
+        )
+
+    return beside_a_baseline

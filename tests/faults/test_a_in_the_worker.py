@@ -11,8 +11,8 @@ from pytest_inferopt.api import Subject, run
 from pytest_inferopt.domain.artifact import Dataset
 from pytest_inferopt.domain.report import Report
 from pytest_inferopt.domain.request import parse_request
-from pytest_inferopt.engine.execute import Worker
-from pytest_inferopt.engine.store import Store
+from pytest_inferopt.engine.store.folder import Store
+from pytest_inferopt.engine.worker.driver import Worker
 from pytest_inferopt.reporters.terminal import Terminal
 
 ROWS = Dataset(np.random.default_rng(0).normal(size=(40, 16)).astype(np.float32))

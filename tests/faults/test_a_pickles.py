@@ -14,8 +14,8 @@ from sklearn.linear_model import LogisticRegression
 from pytest_inferopt.api import Subject, run
 from pytest_inferopt.domain.artifact import Dataset
 from pytest_inferopt.domain.request import parse_request
-from pytest_inferopt.engine.execute import Worker
-from pytest_inferopt.engine.store import Store
+from pytest_inferopt.engine.store.folder import Store
+from pytest_inferopt.engine.worker.driver import Worker
 
 ROWS = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
 LABELS = (ROWS[:, 0] > 0).astype(int)

@@ -15,8 +15,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from pytest_inferopt.api import Subject, run
 from pytest_inferopt.domain.artifact import Dataset
 from pytest_inferopt.domain.request import parse_request
-from pytest_inferopt.engine.execute import Worker
-from pytest_inferopt.engine.store import Store
+from pytest_inferopt.engine.store.folder import Store
+from pytest_inferopt.engine.worker.driver import Worker
 from pytest_inferopt.errors import UsageError
 
 QUICK = {"batch_sizes": [1], "iterations": 5, "warmup_iterations": 1}

@@ -21,8 +21,8 @@ from pytest_inferopt.api import Subject, run
 from pytest_inferopt.domain.artifact import Dataset
 from pytest_inferopt.domain.plugins import Technique
 from pytest_inferopt.domain.request import parse_request
-from pytest_inferopt.engine.execute import KEPT_OUTPUT_BYTES, Worker
-from pytest_inferopt.engine.store import Store
+from pytest_inferopt.engine.store.folder import Store
+from pytest_inferopt.engine.worker.driver import KEPT_OUTPUT_BYTES, Worker
 from pytest_inferopt.errors import MissingDependencyError
 from pytest_inferopt.registry import discover
 
@@ -257,7 +257,7 @@ def test_d63_the_worker_is_a_program_of_its_own_and_no_fork_of_the_parent(optimi
 
     def look_around():
         command = Path("/proc/self/cmdline").read_bytes().split(b"\0")
-        note.write_text(f"{b'pytest_inferopt.engine.worker' in command} {hasattr(sys, 'only_in_the_parent')}")
+        note.write_text(f"{b'pytest_inferopt.engine.workshop' in command} {hasattr(sys, 'only_in_the_parent')}")
 
     optimize(Saboteur(look_around))
     assert note.read_text() == "True False"
@@ -268,7 +268,7 @@ def test_d63_a_worker_does_not_outlive_a_parent_that_was_killed(tmp_path):
     script = tmp_path / "parent.py"
     script.write_text(
         "import os, signal, time\n"
-        "from pytest_inferopt.engine.execute import Worker\n"
+        "from pytest_inferopt.engine.worker.driver import Worker\n"
         "worker = Worker()\n"
         "worker.call('begin', dict(folder='/tmp', options={}, opset=17, random_seed=0, seconds_left=60),"
         " stage='start', deadline=time.monotonic() + 60)\n"

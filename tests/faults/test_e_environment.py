@@ -151,7 +151,7 @@ def test_e65_a_test_that_catches_every_exception_is_the_last_one_of_a_cancelled_
 
 
 def descendants(ancestor: int) -> list[int]:
-    from pytest_inferopt.engine import reaper
+    from pytest_inferopt.engine.worker import reaper
 
     return sorted(reaper._descendants(ancestor))
 

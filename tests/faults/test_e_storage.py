@@ -19,8 +19,8 @@ import pytest
 
 from pytest_inferopt.domain.baseline import BaselineFile, BaselineVariant, Manifest, manifest_text
 from pytest_inferopt.domain.environment import Environment
-from pytest_inferopt.engine.baselines import Baselines, key_of
-from pytest_inferopt.engine.store import Store, file_sha256
+from pytest_inferopt.engine.baseline.manifests import Baselines, key_of
+from pytest_inferopt.engine.store.folder import Store, file_sha256
 
 STRACE = shutil.which("strace")
 COMMIT = "3f9c2e1a7b5d4c6e8f90123456789abcdef01234"
@@ -34,8 +34,8 @@ FORKING = """
 import ctypes, json, os, shutil, socket, subprocess, sys
 from pathlib import Path
 from pytest_inferopt.domain.baseline import manifest_text, parse_manifest
-from pytest_inferopt.engine.baselines import Baselines, entry_name, key_of
-from pytest_inferopt.engine.store import Store, kept_name
+from pytest_inferopt.engine.baseline.manifests import Baselines, entry_name, key_of
+from pytest_inferopt.engine.store.folder import Store, kept_name
 
 order = json.loads(sys.stdin.read())
 manifest = parse_manifest(order["manifest"], where="order")
@@ -260,8 +260,8 @@ FULL = """
 import sys
 from pathlib import Path
 from pytest_inferopt.domain.baseline import parse_manifest
-from pytest_inferopt.engine.baselines import Baselines
-from pytest_inferopt.engine.store import Store
+from pytest_inferopt.engine.baseline.manifests import Baselines
+from pytest_inferopt.engine.store.folder import Store
 root, text, *files = map(Path, sys.argv[1:])
 baselines = Baselines(Store(root))
 try:

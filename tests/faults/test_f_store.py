@@ -20,12 +20,12 @@ from pytest_inferopt.domain.environment import Environment
 from pytest_inferopt.domain.report import parse_report
 from pytest_inferopt.domain.request import OptimizationRequest, TechniqueSpec
 from pytest_inferopt.domain.result import RunResult
-from pytest_inferopt.engine import bundle as bundle_module
-from pytest_inferopt.engine import cache as cache_module
-from pytest_inferopt.engine.baselines import Baselines, key_of
-from pytest_inferopt.engine.bundle import export_bundle, open_bundle
-from pytest_inferopt.engine.cache import StepCache
-from pytest_inferopt.engine.store import Store, entry_key
+from pytest_inferopt.engine.baseline import bundle as bundle_module
+from pytest_inferopt.engine.baseline.bundle import export_bundle, open_bundle
+from pytest_inferopt.engine.baseline.manifests import Baselines, key_of
+from pytest_inferopt.engine.store import cache as cache_module
+from pytest_inferopt.engine.store.cache import StepCache
+from pytest_inferopt.engine.store.folder import Store, entry_key
 from pytest_inferopt.errors import NotMeasuredError, RefusedError
 from pytest_inferopt.registry import discover
 
@@ -168,8 +168,8 @@ WRITER = """
 import sys, time
 from pathlib import Path
 from pytest_inferopt.domain.baseline import parse_manifest
-from pytest_inferopt.engine.baselines import Baselines, key_of
-from pytest_inferopt.engine.store import Store
+from pytest_inferopt.engine.baseline.manifests import Baselines, key_of
+from pytest_inferopt.engine.store.folder import Store
 root, order, model, scratch = map(Path, sys.argv[1:])
 manifest = parse_manifest(order.read_bytes(), where="order")
 (digest,) = {file.sha256 for variant in manifest.variants.values() for file in variant.files}
@@ -187,8 +187,8 @@ for number in range(12):
 PRUNER = """
 import sys
 from pathlib import Path
-from pytest_inferopt.engine import store as module
-from pytest_inferopt.engine.store import Store
+from pytest_inferopt.engine.store import folder as module
+from pytest_inferopt.engine.store.folder import Store
 # Only the lock and what manifests name protect a model here.
 module.MIN_AGE_HOURS = -1.0
 store = Store(Path(sys.argv[1]))

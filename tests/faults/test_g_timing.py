@@ -9,9 +9,11 @@ import pytest
 
 from pytest_inferopt.domain.request import parse_request
 from pytest_inferopt.domain.slowdown import parse_max_slowdown
-from pytest_inferopt.engine.duet import BASE, DuetCell, measure_duet
-from pytest_inferopt.engine.judging import judge
+from pytest_inferopt.engine.duet.judging import judge
+from pytest_inferopt.engine.duet.process import BASE, DuetCell, measure_duet
 from pytest_inferopt.errors import UsageError
+
+pytestmark = pytest.mark.usefixtures("frozen_heap")
 
 WHERE = "pytest.mark.inferopt"
 HOW = "write p95<5ms, p99@batch32<40ms or size<50MB."

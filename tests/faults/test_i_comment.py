@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 
 from pytest_inferopt.domain.report import Report, parse_report
 from pytest_inferopt.domain.text import printable
-from pytest_inferopt.engine.report_files import read_report
+from pytest_inferopt.engine.reports.files import read_report
 from pytest_inferopt.errors import RefusedError
 from pytest_inferopt.registry import discover
 

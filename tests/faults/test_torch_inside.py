@@ -1,4 +1,4 @@
-"""Faults A and D again with PyTorch inside; each beside a sound network."""
+"""Faults A, C and D again with PyTorch inside; each beside a sound network."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from torch import nn
 from pytest_inferopt.api import Subject, run
 from pytest_inferopt.domain.artifact import Dataset
 from pytest_inferopt.domain.request import parse_request
-from pytest_inferopt.engine.execute import Worker
-from pytest_inferopt.engine.store import Store
+from pytest_inferopt.engine.store.folder import Store
+from pytest_inferopt.engine.worker.driver import Worker
 
 ROWS = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
 LABELS = (ROWS[:, 0] > 0).astype(int)
@@ -89,6 +89,15 @@ def test_a12_a_pickled_network_that_is_trusted_passes(optimize, tmp_path):
     finally:
         cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
     assert optimize(model=str(path), trust=True).passed
+
+
+def test_c48_int8_beside_a_baseline_of_other_instructions_has_an_accuracy_that_is_not_comparable(beside_a_baseline):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 2))
+    here, elsewhere = beside_a_baseline(network, ROWS, LABELS)
+    same, not_comparable = ["unchanged"], ["not_comparable", "unchanged"]
+    assert here == {"onnx": same, "dynamic": same, "static": same}
+    assert elsewhere == {"onnx": same, "dynamic": not_comparable, "static": not_comparable}
 
 
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGFPE"])

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from pytest_inferopt.domain.artifact import RunOptions
-from pytest_inferopt.engine.loading import load_file
+from pytest_inferopt.engine.workshop.loading import load_file
 from pytest_inferopt.errors import NotMeasuredError, RefusedError, UsageError
 from pytest_inferopt.frameworks.pytorch import Pytorch
 from pytest_inferopt.registry import discover
@@ -153,6 +153,15 @@ def test_a_network_answers_the_same_at_the_opset_that_was_asked_for(network, con
     assert both.artifact.notes[0] == "exported by PyTorch's tracing exporter: opset 17, IR 8"
     assert both.artifact.notes[1].startswith("run with 1, 3 and 7 rows; largest relative difference ")
     assert both.artifact.signature.inputs[0].is_batch_dynamic
+
+
+@pytest.mark.parametrize("network", [Mlp, Cnn, Lstm, Transformer, Stepping])
+def test_a_network_that_is_converted_again_gives_the_same_bytes(network, tmp_path):
+    artifact = FRAMEWORK.describe(made(network), tmp_path / "model.pt")
+    files = [tmp_path / f"{number}.onnx" for number in range(2)]
+    for path in files:
+        FRAMEWORK.to_onnx(artifact, path, opset=17, samples=DIGITS)
+    assert files[0].read_bytes() == files[1].read_bytes()
 
 
 def test_a_network_in_training_mode_is_timed_and_converted_in_evaluation_mode(convert):

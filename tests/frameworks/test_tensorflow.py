@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from pytest_inferopt.domain.artifact import RunOptions
-from pytest_inferopt.engine.loading import load_file
+from pytest_inferopt.engine.workshop.loading import load_file
 from pytest_inferopt.errors import NotMeasuredError, RefusedError, UsageError
 from pytest_inferopt.frameworks._tf_calls import tensorflow
 from pytest_inferopt.frameworks.tensorflow import TensorFlow
@@ -99,6 +99,19 @@ def test_several_inputs_are_fed_by_name_and_outputs_keep_theirs(build, outputs, 
         ("mask", "float32"),
     ]
     assert [spec.name for spec in both.artifact.signature.outputs] == outputs
+
+
+@pytest.mark.parametrize("build", [sequential, convolutional, recurrent, attention])
+def test_a_model_that_is_converted_again_gives_the_same_bytes(build, tmp_path):
+    rows = TOKENS if build is attention else DIGITS
+    FRAMEWORK.save(build(), tmp_path / "model.keras")
+    files = []
+    for number in range(2):
+        artifact = FRAMEWORK.load(tmp_path / "model.keras")
+        path = tmp_path / f"{number}.onnx"
+        FRAMEWORK.to_onnx(artifact, path, opset=17, samples=rows)
+        files.append(path.read_bytes())
+    assert files[0] == files[1]
 
 
 def test_a_newer_opset_than_tf2onnx_writes_is_told(to_onnx):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from pytest_inferopt.domain.result import Speedup, VariantResult
+from pytest_inferopt.domain.measured import Speedup
+from pytest_inferopt.domain.result import VariantResult
 from pytest_inferopt.plugin.properties import properties_of
 
 

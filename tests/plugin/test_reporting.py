@@ -8,7 +8,7 @@ import pytest
 
 from pytest_inferopt.domain.report import parse_report
 from pytest_inferopt.engine.publish import Destination
-from pytest_inferopt.engine.store import Store
+from pytest_inferopt.engine.store.folder import Store
 from pytest_inferopt.plugin.reporting import STORE_KEY, Reporting, attach
 from pytest_inferopt.registry import discover
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_inferopt.domain.result import Slice
+from pytest_inferopt.domain.measured import Slice
 from pytest_inferopt.reporters.html import Html
 from pytest_inferopt.reporters.markdown import Markdown
 

@@ -7,19 +7,11 @@ import pytest
 
 from pytest_inferopt.domain.environment import Environment
 from pytest_inferopt.domain.gate_summary import gate_lines
+from pytest_inferopt.domain.measured import Accuracy, Conversion, Latency, Speedup
+from pytest_inferopt.domain.record import Interval
 from pytest_inferopt.domain.report import Report
 from pytest_inferopt.domain.request import OptimizationRequest
-from pytest_inferopt.domain.result import (
-    Accuracy,
-    Check,
-    Conversion,
-    Interval,
-    Latency,
-    RunResult,
-    Speedup,
-    Step,
-    VariantResult,
-)
+from pytest_inferopt.domain.result import Check, RunResult, Step, VariantResult
 from pytest_inferopt.reporters.terminal import Terminal
 
 HERE = Environment(cpu_model="CPU", cpu_count=2, isa_flags=(), python="3.11.9", system="linux x86_64")

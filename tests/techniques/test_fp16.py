@@ -42,7 +42,22 @@ def test_a_network_falls_to_half_its_size_and_its_answers_hardly_move(digits, be
     assert 0.5 < after.size_bytes / before.size_bytes < 0.55
     assert after.lineage == ("onnx_conversion", "fp16")
     assert after.notes[0] == "203,304 of 203,304 bytes of float32 weights became half as many."
-    assert after.notes[-1].startswith("A CPU has few half-precision kernels")
+    assert after.notes[-1] == "Beside the file before: not timed."
+
+
+def test_a_slow_down_on_this_processor_is_told_with_its_reason(digits, bench):
+    before = Artifact("onnx", digits["network"], lineage=("onnx_conversion",))
+    slow, fast = (replace(bench, speedup=lambda *_, ratio=ratio: {1: ratio, 32: 1.5}) for ratio in (0.5, 0.99))
+    assert Fp16().apply(before, slow).notes[-2:] == (
+        "Beside the file before: ×0.50 at batch 1, ×1.50 at batch 32 (a quick look).",
+        (
+            "Half precision made it slower at batch 1: a CPU has few half-precision kernels, and onnxruntime computes "
+            "the others in float32, with casts."
+        ),
+    )
+    assert Fp16().apply(before, fast).notes[-1] == (
+        "Beside the file before: ×0.99 at batch 1, ×1.50 at batch 32 (a quick look)."
+    )
 
 
 @pytest.mark.parametrize(("keep_io_types", "dtype"), [(True, "FLOAT"), (False, "FLOAT16")])
@@ -51,6 +66,8 @@ def test_inputs_and_outputs_keep_their_types_unless_told_otherwise(model, bench,
     rows = replace(bench, samples=X[:4, :16])
     after = Fp16(keep_io_types=keep_io_types).apply(source, rows)
     assert dtypes(after.path) == [dtype, dtype]
+    # Casts of inputs and outputs stand where their readers and writers expect them.
+    onnx.checker.check_model(onnx.load(after.path))
 
 
 def test_nodes_that_reach_beyond_half_precision_stay_in_float32_and_are_named(model, bench):

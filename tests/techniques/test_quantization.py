@@ -43,6 +43,25 @@ def operators(path):
     return Counter(node.op_type for node in onnx.load(path).graph.node)
 
 
+@pytest.fixture
+def embedding(model):
+    """A table of 1,000 rows, of which `ids` picks some; one of integers; and a product of both."""
+    ids = helper.make_tensor_value_info("ids", TensorProto.INT64, ["N"])
+    positions = numpy_helper.from_array(np.arange(1000, dtype=np.int64).reshape(1000, 1), "positions")
+    return model(
+        [
+            helper.make_node("Gather", ["table", "ids"], ["found"], "embed"),
+            helper.make_node("Gather", ["positions", "ids"], ["places"], "place"),
+            helper.make_node("Cast", ["places"], ["as_float"], "cast", to=TensorProto.FLOAT),
+            helper.make_node("MatMul", ["found", "w"], ["h"], "product"),
+            helper.make_node("Add", ["h", "as_float"], ["sum"], "add"),
+            helper.make_node("Add", ["sum", "x"], ["y"], "last"),
+        ],
+        [constant("table", 1000, 16), constant("w", 16, 16), positions],
+        [ids],
+    )
+
+
 def weight_types(path):
     return {
         TensorProto.DataType.Name(tensor.data_type)
@@ -127,6 +146,20 @@ def test_seven_bit_weights_keep_to_half_the_range(mixed, bench):
 # --- what is left alone -----------------------------------------------------------------------------------------
 
 
+def test_an_embedding_is_quantized_and_what_is_gathered_from_integers_is_not(embedding, bench):
+    after = Quantization().apply(embedding, bench)
+    assert after.notes == ("2 of 2 operators quantized (int8 weights, per channel).",)
+    assert after.size_bytes < 0.55 * embedding.size_bytes
+    rows = {"x": np.zeros((5, 16), np.float32), "ids": np.array([0, 1, 500, 998, 999])}
+    before, now = (OnnxRuntime().open(artifact, RunOptions()).run(rows)[0] for artifact in (embedding, after))
+    np.testing.assert_allclose(now, before, atol=0.3)
+
+
+def test_an_embedding_stays_in_float_where_only_products_are_asked_for(embedding, bench):
+    after = Quantization(op_types=("MatMul",)).apply(embedding, bench)
+    assert after.notes == ("1 of 1 operators quantized (int8 weights, per channel).",)
+
+
 def test_trees_have_no_int8_form_and_keep_their_file(digits, bench):
     before = Artifact("onnx", digits["forest"])
     total = sum(operators(digits["forest"]).values())
@@ -141,7 +174,7 @@ def test_a_model_without_any_weights_names_its_operators(model, bench):
     after = Quantization().apply(model([helper.make_node("Relu", ["x"], ["y"])]), bench)
     assert after.notes == (
         (
-            "0 of 1 operators can be quantized: there is no MatMul, Gemm, LSTM, Attention among Relu; "
+            "0 of 1 operators can be quantized: there is no MatMul, Gemm, LSTM, Attention, Gather among Relu; "
             "the file is unchanged."
         ),
     )
@@ -257,7 +290,7 @@ def test_the_bodies_of_a_branch_are_left_alone_and_counted(model, bench):
             {"op_types": ["Matmul"]},
             (
                 "technique 'quantization': op_types.0='Matmul': "
-                "Input should be 'MatMul', 'Gemm', 'LSTM', 'Attention' or 'Conv'."
+                "Input should be 'MatMul', 'Gemm', 'LSTM', 'Attention', 'Conv' or 'Gather'."
             ),
         ),
         ({"method": "qat"}, "technique 'quantization': method='qat': Input should be 'dynamic' or 'static'."),

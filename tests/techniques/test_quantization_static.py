@@ -111,6 +111,65 @@ def test_a_node_that_is_excluded_stays_in_float_also_where_a_fusion_would_take_i
         Quantization(method="static", nodes_to_exclude=("frist",)).apply(source, bench)
 
 
+def test_a_relu_between_two_products_disappears_in_the_range_of_what_it_clips(network, calibrated):
+    after = Quantization(method="static").apply(network, calibrated)
+    assert "Relu" in {node.op_type for node in onnx.load(network.path).graph.node}
+    assert "Relu" not in {node.op_type for node in onnx.load(after.path).graph.node}
+
+
+@pytest.fixture
+def outliers(model):
+    """Two products; between them a column grows so much in one of a hundred rows that 8 bits hold no other row."""
+    factors = np.ones(16, np.float32)
+    factors[0] = 3000.0
+    same = np.eye(16, dtype=np.float32)
+    return model(
+        [
+            helper.make_node("MatMul", ["x", "w1"], ["h"], "first"),
+            helper.make_node("Mul", ["h", "factors"], ["r"], "grow"),
+            helper.make_node("MatMul", ["r", "w2"], ["y"], "second"),
+        ],
+        [numpy_helper.from_array(array, name) for array, name in ((same, "w1"), (same, "w2"), (factors, "factors"))],
+    )
+
+
+def rows_with_outliers(count):
+    rows = np.random.default_rng(0).normal(size=(count, 16)).astype(np.float32)
+    rows[:, 0] = np.arange(count) % 100 == 0
+    return rows
+
+
+def test_what_eight_bits_cannot_hold_stays_in_float_and_is_told(outliers, bench):
+    bench = replace(bench, training=Dataset(rows_with_outliers(200)))
+    after = Quantization(method="static").apply(outliers, bench)
+    assert after.notes[0].startswith("1 of 2 operators quantized")
+    told = "1 left in float: 8 bits of what they read or give lose up to 98% of a row (largest_error): second."
+    assert told in after.notes
+    assert not any("their weights are not constant" in note for note in after.notes)
+
+
+def test_all_is_quantized_where_that_is_asked_for_and_then_the_rows_are_lost(outliers, bench):
+    rows = rows_with_outliers(200)
+    bench = replace(bench, training=Dataset(rows))
+    spared, whole = (
+        Quantization(method="static", largest_error=limit).apply(outliers, replace(bench, folder=folder))
+        for limit, folder in ((1 / 16, made(bench.folder / "spared")), (None, made(bench.folder / "whole")))
+    )
+    assert whole.notes[0].startswith("2 of 2 operators quantized")
+    right, near, far = (
+        OnnxRuntime().open(Artifact("onnx", artifact.path), RunOptions()).run({"x": rows[1:100]})[0]
+        for artifact in (outliers, spared, whole)
+    )
+    length = np.linalg.norm(right)
+    assert np.linalg.norm(near - right) < 0.05 * length
+    assert np.linalg.norm(far - right) > 0.5 * length
+
+
+def made(folder):
+    folder.mkdir()
+    return folder
+
+
 def test_trees_have_nothing_to_calibrate(digits, bench):
     before = Artifact("onnx", digits["forest"])
     after = Quantization(method="static").apply(before, bench)
