@@ -12,7 +12,7 @@ import re
 import zipfile
 
 import pytest
-import yaml
+from played.forge import use
 
 # A real gate on a real machine: one in a hundred may end otherwise, by chance or by what else runs there.
 a_live_gate = pytest.mark.flaky(reruns=2)
@@ -73,14 +73,6 @@ def branch(shop):
 def outputs(ran):
     """What the workflow's last step has printed of the Action's outputs."""
     return json.loads(re.search(r"^outputs (\{.*?^\})", ran.printed, re.MULTILINE | re.DOTALL)[1])
-
-
-def use(inputs):
-    """A workflow whose one job uses the Action."""
-    step = {"id": "gate", "uses": "OWNER/pytest-inferopt/github_action@v1", "with": inputs}
-    last = {"if": "always()", "run": 'echo "outputs $ALL"', "env": {"ALL": "${{ toJSON(steps.gate.outputs) }}"}}
-    job = {"runs-on": "ubuntu-latest", "steps": [step, last]}
-    return "on: pull_request\n" + yaml.safe_dump({"jobs": {"inferopt": job}}, sort_keys=False)
 
 
 def test_the_first_push_saves_a_baseline_under_its_commit(shop):
