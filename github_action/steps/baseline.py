@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pytest_inferopt.domain.comparison import SHORT_COMMIT
 from pytest_inferopt.engine.git import first_parents, git_state, merge_base, resolve_commit, why_no_merge_base
 from steps.event import read_event
-from steps.plan import read_plan
+from steps.plan import BASE, read_plan
 from steps.workflow import say, set_outputs
 
 if TYPE_CHECKING:
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from steps.event import Event
     from steps.plan import Plan
 
-__all__ = ["BASE", "FROM_CACHE", "Base", "find_base", "run"]
+__all__ = ["FROM_CACHE", "Base", "find_base", "run"]
 
-BASE = "base"
 # Raised where what is cached changes its form, so that nothing older is read.
 CACHE_VERSION = 1
 RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
 FROM_CACHE = frozenset({"auto", "cache"})
+DEEPER = "Fetch the history: fetch-depth: 0 of actions/checkout."
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,6 @@ def find_base(folder: Path, event: Event) -> Base:
     if not before:
         return Base(reason=f"{found.commit[:SHORT_COMMIT]} is the first commit that is fetched", next_step=DEEPER)
     return Base(before[0], f"the commit before, since {found.default_branch} holds this one already")
-
-
-DEEPER = "Fetch the history: fetch-depth: 0 of actions/checkout."
 
 
 def _key(plan: Plan, commit: str) -> str:

@@ -17,8 +17,7 @@ from pytest_inferopt.engine.reports.files import read_shards
 from pytest_inferopt.errors import InferoptError
 from pytest_inferopt.github.client import API_URL, HEADERS, GitHub
 from steps.event import read_event
-from steps.measure import OUTCOME
-from steps.plan import read_plan
+from steps.plan import OUTCOME, read_plan
 from steps.workflow import StepError, annotate, say
 
 if TYPE_CHECKING:

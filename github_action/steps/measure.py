@@ -17,9 +17,9 @@ from pytest_inferopt.engine.baseline.manifests import Baselines
 from pytest_inferopt.engine.git import git_state
 from pytest_inferopt.engine.store.folder import Store
 from pytest_inferopt.errors import InferoptError
-from steps.baseline import BASE, FROM_CACHE
+from steps.baseline import FROM_CACHE
 from steps.event import read_event
-from steps.plan import read_plan
+from steps.plan import BASE, OUTCOME, read_plan
 from steps.workflow import annotate, say, set_outputs, without_commands
 
 if TYPE_CHECKING:
@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 
     from steps.plan import Plan
 
-__all__ = ["OUTCOME", "command", "run"]
+__all__ = ["command", "run"]
 
-OUTCOME = "outcome"
 WIDTH = "150"  # columns of a log; pytest takes 80 where there is no terminal, and the tables do not fit
 ENDINGS = {
     2: "was interrupted, or files of tests could not be collected",
@@ -38,8 +37,7 @@ ENDINGS = {
     4: "was called wrongly",
     5: "found no inferopt test",
 }
-NO_TESTS = 5
-LAST_SIGNAL = (signal.SIGINT, signal.SIGTERM)
+CANCELLING = (signal.SIGINT, signal.SIGTERM)
 
 
 def run() -> int:
@@ -56,7 +54,7 @@ def run() -> int:
     code = _ended([sys.executable, "-m", "pytest", *arguments], plan, environ)
     said = "" if code in {0, 1} else f"pytest ended with exit code {code}: it {ENDINGS.get(code, 'died')}."
     if not plan.report.is_file():
-        _write_empty(plan, arguments, said or "pytest left no report.")
+        _write_empty(plan, said or "pytest left no report.")
     plan.write(OUTCOME, {"exit_code": code, "said": said})
     saved = plan.activity == "save-baseline" and _exported(plan)
     set_outputs({"exit-code": str(code), "is-saved": "true" if saved else "false"})
@@ -71,17 +69,10 @@ def command(plan: Plan, base: Mapping[str, Any], *, has_bundle: bool) -> list[st
         base: what the step before found.
         has_bundle: whether the models of the base are in the store.
     """
-    return [
-        "--inferopt",
-        "--inferopt-only",
-        f"--inferopt-store={plan.store}",
-        f"--inferopt-baseline={_baseline(plan, base, has_bundle=has_bundle)}",
-        "--inferopt-report=terminal",
-        f"--inferopt-report=html:{plan.page}",
-        f"--inferopt-report=json:{plan.report}",
-        *plan.inputs.options,
-        *plan.inputs.pytest_args,
-    ]
+    baseline = f"--inferopt-baseline={_baseline(plan, base, has_bundle=has_bundle)}"
+    reports = ("terminal", f"html:{plan.page}", f"json:{plan.report}")
+    places = [f"--inferopt-store={plan.store}", *(f"--inferopt-report={report}" for report in reports)]
+    return ["--inferopt", "--inferopt-only", *places, baseline, *plan.inputs.options, *plan.inputs.pytest_args]
 
 
 def _baseline(plan: Plan, base: Mapping[str, Any], *, has_bundle: bool) -> str:
@@ -134,7 +125,7 @@ def _ended(arguments: list[str], plan: Plan, environ: Mapping[str, str]) -> int:
         def hand_on(number: int, _: FrameType | None) -> None:
             process.send_signal(number)
 
-        before = {number: signal.signal(number, hand_on) for number in LAST_SIGNAL}
+        before = {number: signal.signal(number, hand_on) for number in CANCELLING}
         try:
             return process.wait()
         finally:
@@ -142,10 +133,10 @@ def _ended(arguments: list[str], plan: Plan, environ: Mapping[str, str]) -> int:
                 signal.signal(number, handler)
 
 
-def _write_empty(plan: Plan, arguments: list[str], incident: str) -> None:
+def _write_empty(plan: Plan, incident: str) -> None:
     """A report of nothing: what is posted must not stay as green as it was."""
     report = Report(
-        command=shlex.join(["pytest", *arguments]),
+        command=shlex.join(["pytest", "--inferopt", *plan.inputs.options, *plan.inputs.pytest_args]),
         environment=Environment.here(),
         git=git_state(plan.working_directory),
         incidents=(incident,),

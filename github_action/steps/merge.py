@@ -5,8 +5,7 @@ from __future__ import annotations
 import shutil
 
 from pytest_inferopt.cli import main
-from steps.measure import OUTCOME
-from steps.plan import read_plan
+from steps.plan import OUTCOME, read_plan
 from steps.workflow import StepError, set_outputs
 
 __all__ = ["run"]

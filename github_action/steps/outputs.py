@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from steps.measure import OUTCOME
-from steps.plan import read_plan
+from steps.plan import OUTCOME, read_plan
 from steps.workflow import annotate, set_outputs
 
 __all__ = ["run"]

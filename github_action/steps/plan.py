@@ -14,9 +14,11 @@ from steps.event import activity_of, read_event
 from steps.inputs import Inputs, read_inputs
 from steps.workflow import StepError, say, set_outputs
 
-__all__ = ["PLAN", "Plan", "read_plan", "run"]
+__all__ = ["BASE", "MEASURING", "OUTCOME", "PLAN", "Plan", "read_plan", "run"]
 
 PLAN = "INFEROPT_PLAN"
+# Documents that steps leave for later ones.
+BASE, OUTCOME = "base", "outcome"
 LEG_DIGITS = 10
 CACHED = ".inferopt/action"
 MEASURING = frozenset({"run", "save-baseline"})

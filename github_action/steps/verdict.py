@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from steps.measure import OUTCOME
-from steps.plan import read_plan
+from steps.plan import OUTCOME, read_plan
 from steps.workflow import say
 
 __all__ = ["run"]
