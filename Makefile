@@ -6,8 +6,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+WORKFLOWS := $(wildcard github_action/workflows/*.yml .github/workflows/*.yml)
 
-.PHONY: demo test lint types layers bench clean
+.PHONY: demo test lint types layers actions bench clean
 
 $(STAMP): pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "python 3.11 or newer is needed: set PYTHON=…"; exit 1; }
@@ -18,7 +19,7 @@ $(STAMP): pyproject.toml
 demo: $(STAMP)
 	$(BIN)/python -m pytest --inferopt --inferopt-only -q -p no:randomly --no-header --rootdir=examples/digits examples/digits
 
-test: $(STAMP) lint types layers
+test: $(STAMP) lint types layers actions
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered --durations=10
 
 lint: $(STAMP)
@@ -30,6 +31,11 @@ types: $(STAMP)
 
 layers: $(STAMP)
 	$(BIN)/lint-imports
+
+# The Action, the workflows to copy, and this repository's own.
+actions: $(STAMP)
+	$(BIN)/actionlint -shellcheck $(BIN)/shellcheck $(WORKFLOWS)
+	$(BIN)/zizmor --quiet --offline --config .github/zizmor.yml github_action/action.yml $(WORKFLOWS)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.conversion

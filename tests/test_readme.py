@@ -108,7 +108,7 @@ def test_every_block_of_the_readme_is_run_by_a_test():
     ]
     others = [text for title, kind, text in fenced if not title and kind != "sh"]
 
-    assert titled == ["test_churn.py", "strict.toml", "door.py"]
+    assert titled == ["test_churn.py", "inferopt.yml", "strict.toml", "door.py"]
     assert commands == [
         'pip install "pytest-inferopt[cpu,sklearn]"',
         "pytest --inferopt",
@@ -118,6 +118,12 @@ def test_every_block_of_the_readme_is_run_by_a_test():
         "make test",
     ]
     assert [heads(text)[0][0] for text in others] == ["variant"]
+
+
+def test_the_workflow_of_the_readme_is_a_part_of_the_one_to_copy():
+    whole = (ROOT / "github_action" / "workflows" / "minimal.yml").read_text(encoding="utf-8").splitlines()
+
+    assert [line for line in block(README, "inferopt.yml").splitlines() if line not in whole] == []
 
 
 def test_the_commands_of_the_readme_name_what_is_there():

@@ -177,6 +177,7 @@ class RunResult(Record):
     Attributes:
         name: what the report calls the model.
         test_id: the test that asked; empty for a call from Python.
+        test_file: its file, from the root of the repository; `test_line` its line there, from 1.
         original: the model as it is; `variants` what was made of it, by name; `context` arms timed beside them.
         best: the variant that the documented rule chose; None where none passes.
         attempt: which run of the test this is, from 1; more where a plugin runs failed tests again.
@@ -189,6 +190,8 @@ class RunResult(Record):
     schema_version: int = SCHEMA_VERSION
     name: str
     test_id: str = ""
+    test_file: str = ""
+    test_line: int | None = None
     request: OptimizationRequest
     environment: Environment
     original: VariantResult

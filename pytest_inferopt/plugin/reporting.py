@@ -22,7 +22,7 @@ from pytest_inferopt.engine.git import git_state
 from pytest_inferopt.engine.publish import publish
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from types import FrameType
 
     from pytest_inferopt.engine.publish import Destination, Published
@@ -34,6 +34,7 @@ __all__ = ["STORE_KEY", "Reporting", "attach"]
 RESULTS = "inferopt_results"
 INCIDENT = "inferopt_incident"
 STORE_KEY = "inferopt_store"
+PLACES = frozenset({"--inferopt-store", "--inferopt-report"})
 
 
 def attach(report: pytest.TestReport, results: Sequence[RunResult], incident: str) -> None:
@@ -117,7 +118,7 @@ class Reporting:
         is_stopped = bool(session.shouldstop or session.shouldfail) and len(self._finished) < session.testscollected
         is_broken = exitstatus in {pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR}
         report = Report(
-            command=shlex.join(["pytest", *map(str, self._config.invocation_params.args)]),
+            command=shlex.join(["pytest", *_arguments_that_decide(map(str, self._config.invocation_params.args))]),
             results=tuple(self._results.values()),
             environment=Environment.here(),
             git=git_state(self._config.rootpath),
@@ -150,6 +151,16 @@ class Reporting:
         """A report's path as short as it can be said from where pytest was started."""
         path, here = published.path, self._config.invocation_params.dir
         return str(path.relative_to(here)) if path is not None and path.is_relative_to(here) else str(path)
+
+
+def _arguments_that_decide(arguments: Iterable[str]) -> Iterator[str]:
+    """The arguments without those that only say where something is written, which is no business of a second run's."""
+    remaining = iter(arguments)
+    for argument in remaining:
+        if argument in PLACES:
+            next(remaining, None)
+        elif argument.partition("=")[0] not in PLACES:
+            yield argument
 
 
 def _end(session: pytest.Session, number: int, _: FrameType | None) -> None:

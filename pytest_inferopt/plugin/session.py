@@ -16,6 +16,7 @@ from pytest_inferopt import __version__
 from pytest_inferopt.api import as_dataset, request_for, run
 from pytest_inferopt.domain.environment import Environment
 from pytest_inferopt.domain.request import parse_request
+from pytest_inferopt.engine.git import top_level
 from pytest_inferopt.engine.publish import parse_destinations
 from pytest_inferopt.engine.store.folder import Store, result_key
 from pytest_inferopt.engine.worker.driver import Worker
@@ -275,7 +276,8 @@ class InferoptSession:
         )
         attempt = getattr(item, "execution_count", 1)  # pytest-rerunfailures counts
         again = (f"measured in attempt {attempt} of its test",) if attempt > 1 else ()
-        result = result.model_copy(update={"test_id": test_id, "attempt": attempt})
+        place = {"test_file": _file_of(item), "test_line": (item.location[1] or 0) + 1}
+        result = result.model_copy(update={"test_id": test_id, "attempt": attempt, **place})
         kept, refused = "", None
         try:
             kept = self._baselines.keep(result)
@@ -324,6 +326,15 @@ def _marker_fields(item: pytest.Item) -> dict[str, Any]:
             raise UsageError(f"{MARKER} takes keywords only, got {marker.args[0]!r}.", "Write model=…, for example.")
         fields |= marker.kwargs
     return fields
+
+
+def _file_of(item: pytest.Item) -> str:
+    """A test's file as the repository names it; outside of one, as pytest's root folder does."""
+    rootpath = item.config.rootpath
+    for root in (top_level(rootpath), rootpath):
+        if root is not None and item.path.is_relative_to(root):
+            return item.path.relative_to(root).as_posix().encode("utf-8", errors="backslashreplace").decode()
+    return ""
 
 
 def _title(item: pytest.Item) -> str:

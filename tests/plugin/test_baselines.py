@@ -223,6 +223,17 @@ def test_a_model_that_is_wrong_is_not_accepted(project):
     assert not list((project.path / ".inferopt").glob("baselines/*/*.json"))
 
 
+def test_a_result_names_its_tests_line_and_its_file_from_the_root_of_the_repository(project):
+    (project.path / "shop").mkdir()
+    project.git("mv", "test_digits.py", "shop/test_digits.py")
+    _, found = project.run("--rootdir=shop", "shop/test_digits.py", "--inferopt-baseline=none")
+    assert (found["test_file"], found["test_line"], found["test_id"]) == (
+        "shop/test_digits.py",
+        TEST.strip().splitlines().index("def test_digits(inferopt):") + 1,
+        "test_digits.py::test_digits",
+    )
+
+
 def test_f89_a_run_leaves_git_status_clean(project):
     project.run()
     project.run("--inferopt-baseline=HEAD")

@@ -35,8 +35,8 @@ class Session:
     """A reporting process, fed by hand."""
 
     def __init__(self, folder, *destinations):
-        parameters = SimpleNamespace(args=("--inferopt", "tests/a b.py"), dir=folder)
-        config = SimpleNamespace(rootpath=folder, invocation_params=parameters)
+        self.parameters = SimpleNamespace(args=("--inferopt", "tests/a b.py"), dir=folder)
+        config = SimpleNamespace(rootpath=folder, invocation_params=self.parameters)
         self.reporting = Reporting(config, destinations, discover(), Store(folder / ".inferopt"))
         self.document = folder / "out" / "report.json"
 
@@ -84,6 +84,16 @@ def test_results_come_with_the_reports_of_their_tests_and_are_written_once_at_th
         "pytest --inferopt 'tests/a b.py'",
     )
     assert session.said == [("report: out/report.json",)]
+
+
+def test_the_command_to_run_again_says_nothing_of_where_this_run_wrote(session, reports):
+    session.parameters.args = [
+        "--inferopt", "--inferopt-store=/a", "--inferopt-report", "md", "-k", "a b", "--inferopt-report=html:/b",
+        "--inferopt-baseline=main",
+    ]  # fmt: skip
+    session.report("call", reports.result(reports.variant()))
+    session.finish()
+    assert session.written.command == "pytest --inferopt -k 'a b' --inferopt-baseline=main"
 
 
 def test_a_test_that_runs_again_has_the_last_word_in_the_place_of_its_first(session, reports):
