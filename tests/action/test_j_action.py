@@ -31,7 +31,7 @@ def using(inputs, **more):
 def test_j115_shell_metacharacters_in_inputs_and_branch_names_are_inert(forge):
     quoted = TEXT.replace("'", "")
     steps = [
-        {"uses": "actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683"},
+        {"uses": "actions/checkout@08c6903cd8c0fde910a37f88322edcfb5dd907a8"},
         # What a workflow must not do; without this, nothing would show that the text bites.
         {"run": "echo ${{ github.event.pull_request.head.ref }}", "env": {"WHO": "by-the-branch"}},
         {"run": f'echo "{quoted}', "env": {"WHO": "by-the-text"}, "continue-on-error": True},

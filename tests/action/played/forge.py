@@ -165,7 +165,7 @@ def _stubs() -> list[str]:
 def use(inputs: dict[str, str], on: str = "push:\n  pull_request:") -> str:
     """A workflow that uses the Action."""
     steps = [
-        {"uses": "actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683", "with": {"fetch-depth": 0}},
+        {"uses": "actions/checkout@08c6903cd8c0fde910a37f88322edcfb5dd907a8", "with": {"fetch-depth": 0}},
         {"id": "gate", "uses": "OWNER/pytest-inferopt/github_action@v1", "with": inputs},
         {"if": "always()", "run": 'echo "outputs $ALL"', "env": {"ALL": "${{ toJSON(steps.gate.outputs) }}"}},
     ]
