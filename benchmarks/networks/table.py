@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.networks.chart import write_chart
+from benchmarks.networks.chart import COLOURS, write_chart
 from benchmarks.networks.files import CHART, FOUND, TABLE, read_json
 from benchmarks.networks.ours import BATCH_SIZES
 from benchmarks.networks.tools import KINDS, OURS, TOOLS
@@ -97,7 +97,7 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _arms(found: Mapping[str, Any]) -> Iterable[Sequence[str]]:
     for model, parts in found.items():
-        for name, arm in parts["ours"]["arms"].items():
+        for name, arm in _arms_in_order(parts["ours"]["arms"]):
             yield [
                 model,
                 name,
@@ -108,11 +108,16 @@ def _arms(found: Mapping[str, Any]) -> Iterable[Sequence[str]]:
             ]
 
 
+def _arms_in_order(arms: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    order = ["original", *COLOURS]
+    return sorted(arms.items(), key=lambda arm: order.index(arm[0]))
+
+
 def _remarks(found: Mapping[str, Any]) -> str:
     """What a technique could not do, or did at a cost."""
     lines = []
     for model, parts in found.items():
-        for name, arm in parts["ours"]["arms"].items():
+        for name, arm in _arms_in_order(parts["ours"]["arms"]):
             lines += [f"- {model}, {name}: {reason}" for reason in arm["refused"]]
             lines += [f"- {model}, {name}: {note}" for note in arm["notes"] if "slower" in note]
     return "\n".join(["Told by the techniques themselves:\n", *lines]) + "\n" if lines else ""
