@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.networks.cases import CASES
 from benchmarks.networks.chart import COLOURS, write_chart
 from benchmarks.networks.files import CHART, FOUND, TABLE, read_json
 from benchmarks.networks.ours import BATCH_SIZES
@@ -57,7 +58,8 @@ def write_table() -> None:
     """
     if not FOUND.exists():
         raise SystemExit("nothing is measured: run python -m benchmarks.networks")
-    found = read_json(FOUND)
+    order = [case.name for case in CASES]
+    found = dict(sorted(read_json(FOUND).items(), key=lambda item: order.index(item[0])))
     TABLE.write_text(page(found), encoding="utf-8")
     write_chart(found, CHART)
     sys.stdout.write(TABLE.read_text(encoding="utf-8"))
