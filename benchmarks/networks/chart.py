@@ -63,6 +63,6 @@ def write_chart(found: Mapping[str, Any], path: Path) -> None:
         alt.layer(even, spans, points, data=alt.Data(values=values))
         .properties(width=WIDTH_PX, height=ROW_PX * len(networks))
         .facet(column=alt.Column("batch:N", title=None, sort=[f"batch {size}" for size in BATCH_SIZES]))
-        .configure(background="white")
+        .configure(background="white", padding=24)
     )
     chart.save(str(path), format="svg")

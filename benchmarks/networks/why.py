@@ -19,13 +19,13 @@ WHY: dict[tuple[str, str, str], str] = {
     },
     ("torch-mlp", "static", "Olive"): PER_TENSOR,
     ("minilm", "dynamic", "NNCF"): (
-        "only its weights are integers, and all arithmetic stays in float, which is closer to the original, four times as "
-        "slow as ours and slower than the float file."
+        "only its weights are integers, and all arithmetic stays in float, which is closer to the original, four times "
+        "as slow as ours and slower than the float file."
     ),
     ("minilm", "static", "NNCF"): (
-        "it shifts what is large from the activations' channels to the weights (SmoothQuant) and corrects the mean error "
-        "of each layer, so that all products are integers: faster from a batch of 16 on, half as fast at one sentence. "
-        "Ours leaves 8 of 51 operators in float, and does neither; smoothing by itself gained nothing here (0.941)."
+        "it shifts what is large from the activations' channels to the weights (SmoothQuant) and corrects the mean "
+        "error of each layer, so that all products are integers: faster from a batch of 16 on, half as fast at one sentence. "
+        "Ours leaves 8 of 51 operators in float and does neither; smoothing by itself gained nothing here (0.941)."
     ),
     ("torch-lstm", "static", "NNCF"): FEW_ROWS.format("three"),
     ("keras-lstm", "static", "by hand"): FEW_ROWS.format("two"),
