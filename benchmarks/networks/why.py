@@ -24,8 +24,9 @@ WHY: dict[tuple[str, str, str], str] = {
     ),
     ("minilm", "static", "NNCF"): (
         "it shifts what is large from the activations' channels to the weights (SmoothQuant) and corrects the mean "
-        "error of each layer, so that all products are integers: faster from a batch of 16 on, half as fast at one sentence. "
-        "Ours leaves 8 of 51 operators in float and does neither; smoothing by itself gained nothing here (0.941)."
+        "error of each layer, so that all products are integers: faster from a batch of 16 on, half as fast at one "
+        "sentence. Ours leaves 8 of 51 operators in float and does neither; smoothing by itself gained nothing here "
+        "(0.941)."
     ),
     ("torch-lstm", "static", "NNCF"): FEW_ROWS.format("three"),
     ("keras-lstm", "static", "by hand"): FEW_ROWS.format("two"),
