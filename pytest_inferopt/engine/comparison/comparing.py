@@ -284,7 +284,7 @@ class Comparing:
         asked = {"base": pair.base_target, "head": pair.head_target, "batch_size": batch_size}
         commands: list[Command] = [*self._making.preparing(), *pair.base, *pair.head, ("profile_pair", asked)]
         answer: Any = None
-        with self._tools.worker.another() as worker:
+        with self._tools.worker.another_with_huge_pages() as worker:
             for command, parameters in commands:
                 answer = worker.call(command, parameters, stage=f"profiling {pair.variant!r}", deadline=deadline)
         rounds = ([[OperatorTime(*time) for time in times] for times in answer[arm]] for arm in ("base", "head"))

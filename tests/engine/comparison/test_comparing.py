@@ -52,7 +52,7 @@ class Profiling:
         self.answer = answer
         self.asked = []
 
-    def another(self):
+    def another_with_huge_pages(self):
         return self
 
     def __enter__(self):
