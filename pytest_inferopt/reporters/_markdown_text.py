@@ -26,6 +26,8 @@ TOKEN = re.compile(r" +|\||(?<![^ |])[0-9a-f]{7,40}(?=[,;] |\.$)|[^ |]+")
 ATOM = r"(?:[^\W_]|[^\x00-\x7f])+"
 JOINT = r"(?:[-.,/=+%']|(?<=[^\W_])_(?=[^\W_]))"
 WORD = re.compile(rf"""["'(]*[-+]?{ATOM}(?:{JOINT}{ATOM}|=[-+]{ATOM})*[)"'.,;:!?%]*""")
+# Behind a code span and before a blank or the end, none of them means anything.
+MARKS = frozenset(",;:")
 # Our own figures: ``(1.0000``, ``[0.990,1.010])``, ``100~``, ``03:04``; no emoji is called by two digits.
 FIGURE = re.compile(r"""["'(]*\[?[-+]?[0-9][-+0-9.,]*\]?~?[)"'.,;%]*|[0-9]{2}:[0-9]{2}""")
 # An entity is no delimiter of a table cell, and a code span cannot hold one.
@@ -59,7 +61,7 @@ def inline(text: str, limit: int = SENTENCE_LIMIT) -> str:
         if tokens[at].isspace():
             is_code[at] = is_code[at - 1] and is_code[at + 1]
     parts = [
-        _code("".join(run)) if in_code else "".join(map(_plain, run))
+        _spanned("".join(run)) if in_code else "".join(map(_plain, run))
         for in_code, group in groupby(zip(is_code, tokens, strict=True), key=lambda pair: pair[0])
         for run in [[token for _, token in group]]
     ]
@@ -119,6 +121,12 @@ def _stands_in_code(token: str, *, is_first: bool) -> bool:
 
 def _plain(token: str) -> str:
     return SIGNS.get(token) or re.sub(r"([\[\]~])", r"\\\1", token)
+
+
+def _spanned(text: str) -> str:
+    """Text in a code span, but for one mark of ours behind a word: ``With `--flag`, …``."""
+    word, mark = text[:-1], text[-1:]
+    return _code(word) + mark if mark in MARKS and (word[-1:].isalnum() or word.endswith("]")) else _code(text)
 
 
 def _code(text: str) -> str:

@@ -19,6 +19,8 @@ from pytest_inferopt.reporters._markdown_text import address, code_block, figure
         ("a|b", "a&#124;b"),
         ("| @a |", "&#124; `@a` &#124;"),
         ("1. a", "`1.` a"),
+        ("With --flag, all", "With `--flag`, all"),
+        ("test[x]: slower", "`test[x]`: slower"),
         ("a - 1.", "a - 1."),
         (" a  ", "&#32;a&#32;&#32;"),
         ("  ", "&#32;&#32;"),
@@ -56,7 +58,7 @@ def test_a_block_of_code_has_a_fence_that_its_text_cannot_close():
     [
         ("than merge base 3f9c2e1, allowed", "than merge base `3f9c2e1`, allowed"),
         ("3f9c2e1; and", "`3f9c2e1`; and"),
-        ("3f9c2e1,", "`3f9c2e1,`"),
+        ("3f9c2e1,", "`3f9c2e1`,"),
         ("than merge base 3f9c2e1.", "than merge base `3f9c2e1`."),
         ("3f9c2e1. and", "`3f9c2e1.` and"),
         ("3f9c2e1,@admin", "`3f9c2e1,@admin`"),
@@ -73,7 +75,7 @@ def test_a_commit_stands_in_code_without_the_comma_behind_it(text, markdown):
     [
         ("0.536 (+7.2 % [+6.1,+8.3], was 0.500)", r"0.536 (+7.2&nbsp;% \[+6.1,+8.3\], was&nbsp;0.500)"),
         ("9.8 MB", "9.8&nbsp;MB"),
-        ("a @b, c (d)", "a `@b,` c (d)"),
+        ("a @b, c (d)", "a `@b`, c (d)"),
     ],
 )
 def test_a_figure_of_a_narrow_column_breaks_before_brackets_and_behind_commas(text, markdown):
