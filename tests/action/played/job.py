@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -33,9 +34,14 @@ class Job:
             environ["INFEROPT_PLAN"] = self.outputs["plan"]
         command = [sys.executable, str(ACTION / "step.py"), name]
         where = self.environ["GITHUB_WORKSPACE"]
-        return subprocess.Popen(
-            command, env=environ, cwd=where, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
-        )
+        # A shell's background job ignores Ctrl-C, and what it starts would; a runner's step does not.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return subprocess.Popen(
+                command, env=environ, cwd=where, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
+            )
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def end(self, name: str, process: subprocess.Popen[str]) -> Ran:
         printed, _ = process.communicate(timeout=120)
