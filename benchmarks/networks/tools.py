@@ -77,7 +77,8 @@ def make_theirs(tool: Tool, case: Case, folder: Path, say: Callable[[str], None]
         str(target),
         "transformer" if case.is_transformer else "other",
     ]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=MAKE_SECONDS)
+    # onnxruntime's symbolic inference leaves files in the current folder.
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=MAKE_SECONDS, cwd=target)
     (target / "said.txt").write_text(done.stdout + done.stderr, encoding="utf-8")
     if not (target / "made.json").exists():
         write_json(target / "made.json", dict.fromkeys(KINDS, f"it ended with {done.returncode}: {done.stderr[-300:]}"))
